@@ -1,0 +1,3 @@
+module corten.dev/components/etcd
+
+go 1.26

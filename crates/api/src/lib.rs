@@ -1,0 +1,1 @@
+//! Protocol buffers, generated code, roles and error details of the Corten API.

@@ -1,0 +1,1 @@
+//! gRPC client: contexts, TLS, errors.

@@ -1,0 +1,1 @@
+//! Root image, verity, UKI, disk image, OCI archives, SBOM.

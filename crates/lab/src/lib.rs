@@ -1,0 +1,1 @@
+//! QEMU nodes and clusters.

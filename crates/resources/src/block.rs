@@ -1,0 +1,1 @@
+//! Disks, volumes and mounts.

@@ -1,0 +1,1 @@
+//! The config and its generations.

@@ -1,0 +1,1 @@
+//! Services, machine stage, controllers.

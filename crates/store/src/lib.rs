@@ -1,0 +1,1 @@
+//! In-memory resource store with watches.

@@ -1,0 +1,1 @@
+//! Linux, behind safe functions.

@@ -1,0 +1,1 @@
+//! Disks: layout, partition, write, verify.

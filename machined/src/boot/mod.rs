@@ -1,0 +1,1 @@
+//! From power on to the running machine.

@@ -1,0 +1,10 @@
+//! Controllers by area. Each declares what it reads and what it owns.
+
+pub mod block;
+pub mod config;
+pub mod etcd;
+pub mod k8s;
+pub mod network;
+pub mod runtime;
+pub mod secrets;
+pub mod time;

@@ -1,0 +1,1 @@
+//! Machine stage and node services.

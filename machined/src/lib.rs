@@ -1,0 +1,11 @@
+//! PID 1 and its companions: wiring and policy. The ideas live in `crates/`.
+
+pub mod apid;
+pub mod boot;
+pub mod controllers;
+pub mod dashboard;
+pub mod images;
+pub mod modprobe;
+pub mod node;
+pub mod rpc;
+pub mod shutdown;

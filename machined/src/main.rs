@@ -1,0 +1,3 @@
+//! PID 1, API front, dashboard and module helper.
+
+fn main() {}

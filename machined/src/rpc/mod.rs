@@ -1,0 +1,1 @@
+//! gRPC handlers: wire in, one domain call, wire out.

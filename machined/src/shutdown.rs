@@ -1,0 +1,1 @@
+//! Orderly reboot and power off.

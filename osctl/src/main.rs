@@ -1,0 +1,3 @@
+//! The Corten client.
+
+fn main() {}
