@@ -1,1 +1,0 @@
-//! Services, machine stage, controllers.
