@@ -5,3 +5,5 @@
 
 pub mod cgroup;
 pub mod process;
+pub mod netlink;
+pub mod packet;

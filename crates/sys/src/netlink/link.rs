@@ -152,8 +152,8 @@ fn last_component(path: &Path) -> Option<String> {
 /// The address of the nearest device on a PCI bus; `/sys/devices/pci0000:00/0000:00:02.0/virtio0` is `0000:00:02.0`.
 /// Without PCI, the name of the device itself.
 fn bus_address(path: &Path) -> Option<String> {
-    let names = path.components().filter_map(|part| part.as_os_str().to_str());
-    let pci = names.filter(|name| name.contains(':') && name.contains('.')).last();
+    let mut names = path.components().filter_map(|part| part.as_os_str().to_str());
+    let pci = names.rfind(|name| name.contains(':') && name.contains('.'));
     pci.map(str::to_owned).or_else(|| last_component(path))
 }
 
@@ -163,7 +163,8 @@ mod unit {
 
     #[test]
     fn the_bus_address_is_that_of_the_nearest_pci_device() {
-        let check = |path: &str, expect: &str| assert_eq!(bus_address(Path::new(path)).as_deref(), Some(expect));
+        let check =
+            |path: &str, expect: &str| assert_eq!(bus_address(Path::new(path)).as_deref(), Some(expect));
         check("/sys/devices/pci0000:00/0000:00:02.0/virtio0", "0000:00:02.0");
         check("/sys/devices/pci0000:00/0000:00:1c.0/0000:03:00.0", "0000:03:00.0");
         check("/sys/devices/platform/a003e00.virtio_mmio/virtio5", "virtio5");

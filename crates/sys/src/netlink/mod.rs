@@ -72,7 +72,10 @@ impl NetlinkError {
     /// Whether the kernel said that the thing is not there: its goal is reached when we wanted to remove it.
     #[must_use]
     pub fn is_gone(&self) -> bool {
-        matches!(self.errno(), Some(libc::ENODEV | libc::ESRCH | libc::EADDRNOTAVAIL | libc::ENOENT | libc::ENXIO))
+        matches!(
+            self.errno(),
+            Some(libc::ENODEV | libc::ESRCH | libc::EADDRNOTAVAIL | libc::ENOENT | libc::ENXIO)
+        )
     }
 
     /// Whether the kernel said that the thing is there already.

@@ -65,8 +65,7 @@ impl Netlink {
         Ok(routes)
     }
 
-    /// Adds a route, or replaces the one with the same destination and metric. A gateway outside of the link's networks
-    /// is taken as reachable on the link.
+    /// Adds a route, or replaces the one with the same destination and metric.
     ///
     /// # Errors
     /// When the kernel refuses, for example because the gateway is not reachable.
@@ -81,7 +80,9 @@ impl Netlink {
     /// When the kernel refuses, see [`NetlinkError::is_gone`].
     pub async fn delete_route(&self, route: &Route) -> Result<(), NetlinkError> {
         let request = self.handle.route().del(message(route)).execute();
-        request.await.map_err(|error| NetlinkError::request(format!("remove route {}", describe(route)), error))
+        request
+            .await
+            .map_err(|error| NetlinkError::request(format!("remove route {}", describe(route)), error))
     }
 }
 
@@ -94,12 +95,14 @@ fn describe(route: &Route) -> String {
 fn message(route: &Route) -> RouteMessage {
     let length = route.destination.length;
     let mut message = match route.destination.address {
-        IpAddr::V4(to) => {
-            RouteMessageBuilder::<Ipv4Addr>::new().destination_prefix(to, length).output_interface(route.link).build()
-        }
-        IpAddr::V6(to) => {
-            RouteMessageBuilder::<Ipv6Addr>::new().destination_prefix(to, length).output_interface(route.link).build()
-        }
+        IpAddr::V4(to) => RouteMessageBuilder::<Ipv4Addr>::new()
+            .destination_prefix(to, length)
+            .output_interface(route.link)
+            .build(),
+        IpAddr::V6(to) => RouteMessageBuilder::<Ipv6Addr>::new()
+            .destination_prefix(to, length)
+            .output_interface(route.link)
+            .build(),
     };
     message.header.protocol = RouteProtocol::from(route.protocol);
     if route.metric != 0 {

@@ -1,7 +1,7 @@
 //! Against the real kernel, in a network namespace of the test's own thread.
 
 use super::*;
-use rtnetlink::LinkDummy;
+use rtnetlink::LinkVeth;
 use std::future::Future;
 use std::net::IpAddr;
 use std::time::Duration;
@@ -19,9 +19,13 @@ fn in_namespace<F: Future<Output = ()>>(test: impl FnOnce() -> F + Send + 'stati
     thread.join().unwrap();
 }
 
-async fn dummy(netlink: &Netlink) -> Link {
-    netlink.handle.link().add(LinkDummy::new("d0").build()).execute().await.unwrap();
-    netlink.links().await.unwrap().into_iter().find(|link| link.name == "d0").unwrap()
+/// A link whose other end is up.
+async fn new_link(netlink: &Netlink) -> Link {
+    netlink.handle.link().add(LinkVeth::new("v0", "v1").build()).execute().await.unwrap();
+    let links = netlink.links().await.unwrap();
+    let find = |name: &str| links.iter().find(|link| link.name == name).unwrap().clone();
+    netlink.set_link(find("v1").index, LinkChange { up: Some(true), mtu: None }).await.unwrap();
+    find("v0")
 }
 
 fn prefix(text: &str) -> Prefix {
@@ -33,11 +37,11 @@ fn prefix(text: &str) -> Prefix {
 fn a_link_is_described_and_changed() {
     in_namespace(async || {
         let netlink = Netlink::connect().unwrap();
-        let link = dummy(&netlink).await;
-        assert_eq!((link.kind.as_deref(), link.up, link.is_physical()), (Some("dummy"), false, false));
+        let link = new_link(&netlink).await;
+        assert_eq!((link.kind.as_deref(), link.up, link.is_physical()), (Some("veth"), false, false));
         assert!(link.mac.is_some());
         netlink.set_link(link.index, LinkChange { up: Some(true), mtu: Some(1400) }).await.unwrap();
-        let link = netlink.links().await.unwrap().into_iter().find(|link| link.name == "d0").unwrap();
+        let link = netlink.links().await.unwrap().into_iter().find(|link| link.name == "v0").unwrap();
         assert_eq!((link.up, link.carrier, link.mtu), (true, true, 1400));
         let error = netlink.set_link(4242, LinkChange { up: Some(true), mtu: None }).await.unwrap_err();
         assert!(error.is_gone(), "{error:?}");
@@ -48,7 +52,7 @@ fn a_link_is_described_and_changed() {
 fn addresses_of_ours_are_told_from_others() {
     in_namespace(async || {
         let netlink = Netlink::connect().unwrap();
-        let link = dummy(&netlink).await;
+        let link = new_link(&netlink).await;
         netlink.set_link(link.index, LinkChange { up: Some(true), mtu: None }).await.unwrap();
         let ours = prefix("10.9.0.1/24");
         netlink.put_address(link.index, ours).await.unwrap();
@@ -59,8 +63,9 @@ fn addresses_of_ours_are_told_from_others() {
         let find = |ip: IpAddr| addresses.iter().find(|address| address.prefix.address == ip).unwrap();
         assert_eq!(find(ours.address).scope, AddressScope::Global);
         assert!(!find(theirs).ours);
+        // IFA_PROTO came with Linux 5.18, after this file.
         if std::path::Path::new("/proc/sys/net/ipv4/conf/lo/arp_evict_nocarrier").exists() {
-            assert!(find(ours.address).ours, "IFA_PROTO is there since Linux 5.18");
+            assert!(find(ours.address).ours);
         }
         netlink.delete_address(link.index, ours).await.unwrap();
         assert!(netlink.delete_address(link.index, ours).await.unwrap_err().is_gone());
@@ -71,7 +76,7 @@ fn addresses_of_ours_are_told_from_others() {
 fn routes_come_and_go_with_protocol_and_metric() {
     in_namespace(async || {
         let netlink = Netlink::connect().unwrap();
-        let link = dummy(&netlink).await;
+        let link = new_link(&netlink).await;
         netlink.set_link(link.index, LinkChange { up: Some(true), mtu: None }).await.unwrap();
         netlink.put_address(link.index, prefix("10.9.0.1/24")).await.unwrap();
         netlink.put_address(link.index, prefix("fd00::1/64")).await.unwrap();
@@ -113,7 +118,7 @@ fn a_subscriber_hears_of_each_area() {
     in_namespace(async || {
         let mut changes = Netlink::subscribe().unwrap();
         let netlink = Netlink::connect().unwrap();
-        let link = dummy(&netlink).await;
+        let link = new_link(&netlink).await;
         netlink.set_link(link.index, LinkChange { up: Some(true), mtu: None }).await.unwrap();
         netlink.put_address(link.index, prefix("10.9.0.1/24")).await.unwrap();
         let mut waiting = vec![Change::Links, Change::Addresses, Change::Routes];
