@@ -1,1 +1,17 @@
 //! Root image, verity, UKI, disk image, OCI archives, SBOM.
+//!
+//! Everything here turns input into bytes: it runs no program, reads no clock and knows nothing of
+//! where the input came from. Building and fetching is `cargo xtask image`'s part.
+
+pub mod cmdline;
+pub mod cpio;
+pub mod disk;
+pub mod elf;
+pub mod esp;
+pub mod kconfig;
+pub mod manifest;
+pub mod modules;
+pub mod oci;
+pub mod tree;
+pub mod uki;
+pub mod verity;
