@@ -1,1 +1,116 @@
-//! What the handlers and controllers share.
+//! What the API handlers and the main program share: one handle to every part of the node.
+
+use std::sync::{Arc, Mutex, PoisonError};
+
+use corten_resources::runtime::MachineStage;
+use corten_store::Store;
+use corten_supervisor::{Events, LogStore, SupervisorHandle};
+use tokio::sync::Notify;
+
+use crate::boot::timeline::Timeline;
+use crate::controllers::config::acquire::ConfigStore;
+use crate::controllers::runtime::bootstrap::Marker;
+
+/// The node, as the API sees it. Cheap to clone.
+#[derive(Debug, Clone)]
+pub struct Node {
+    /// All resources.
+    pub store: Store,
+    /// Starts, stops and restarts services.
+    pub supervisor: SupervisorHandle,
+    /// What services wrote.
+    pub logs: LogStore,
+    /// What happened.
+    pub events: Events,
+    /// Config generations.
+    pub config: ConfigStore,
+    /// Whether this node is a member of etcd.
+    pub member: Marker,
+    /// Reboot and shutdown.
+    pub power: Power,
+    /// How this boot went.
+    pub timeline: Timeline,
+}
+
+/// What to do with the machine.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum PowerAction {
+    /// Come back.
+    Reboot,
+    /// Stay off.
+    PowerOff,
+}
+
+/// A request to go down.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct PowerRequest {
+    /// Which way.
+    pub action: PowerAction,
+    /// Without waiting for services.
+    pub force: bool,
+}
+
+/// Takes the first request to go down; later ones join it, but a forced one still forces.
+#[derive(Debug, Clone, Default)]
+pub struct Power {
+    request: Arc<Mutex<Option<PowerRequest>>>,
+    /// Wakes the status controller.
+    asked: Arc<Notify>,
+    /// Wakes the main program.
+    go: Arc<Notify>,
+}
+
+impl Power {
+    /// Asks for it; returns at once.
+    pub fn ask(&self, request: PowerRequest) {
+        let mut current = self.request.lock().unwrap_or_else(PoisonError::into_inner);
+        match current.as_mut() {
+            Some(before) => before.force |= request.force,
+            None => *current = Some(request),
+        }
+        self.asked.notify_one();
+        self.go.notify_one();
+    }
+
+    /// Waits until somebody asked.
+    pub async fn wait(&self) -> PowerRequest {
+        loop {
+            if let Some(request) = self.current() {
+                return request;
+            }
+            self.go.notified().await;
+        }
+    }
+
+    /// The request, once there is one.
+    pub fn current(&self) -> Option<PowerRequest> {
+        *self.request.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// The stage that follows from the request.
+    pub fn stage(&self) -> Option<MachineStage> {
+        self.current().map(|request| match request.action {
+            PowerAction::Reboot => MachineStage::Rebooting,
+            PowerAction::PowerOff => MachineStage::ShuttingDown,
+        })
+    }
+
+    /// Notified at each request.
+    pub fn asked(&self) -> Arc<Notify> {
+        Arc::clone(&self.asked)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn the_first_request_decides_the_way_and_a_later_one_can_force() {
+        let power = Power::default();
+        power.ask(PowerRequest { action: PowerAction::Reboot, force: false });
+        power.ask(PowerRequest { action: PowerAction::PowerOff, force: true });
+        assert_eq!(power.wait().await, PowerRequest { action: PowerAction::Reboot, force: true });
+        assert_eq!(power.stage(), Some(MachineStage::Rebooting));
+    }
+}

@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 use x509_parser::pem::parse_x509_pem;
 
 use crate::leaf::{params, span, subject};
-use crate::{Key, Leaf, LeafRequest, PkiError, Secret};
+use crate::{KeyType, Leaf, LeafRequest, PkiError, Secret};
 
 /// How long an authority lasts: ten years.
 pub const CA_LIFETIME: Duration = Duration::from_secs(3650 * 24 * 3600);
@@ -26,7 +26,7 @@ pub struct Ca {
 
 impl Ca {
     /// A new self-signed authority that may sign leaves, not further authorities.
-    pub fn generate(common_name: &str, key: Key) -> Result<Self, PkiError> {
+    pub fn generate(common_name: &str, key: KeyType) -> Result<Self, PkiError> {
         let key = key.generate()?;
         let mut params = CertificateParams::default();
         params.distinguished_name = subject(common_name, &[])?;
@@ -99,13 +99,13 @@ mod tests {
             ips: vec!["2001:db8::1".parse::<IpAddr>().unwrap()],
             usage: Usage::Both,
             lifetime: Duration::from_secs(24 * 3600),
-            key: Key::Ed25519,
+            key: KeyType::Ed25519,
         }
     }
 
     #[test]
     fn a_leaf_verifies_against_its_authority_and_no_other() {
-        for key in [Key::Ed25519, Key::P256] {
+        for key in [KeyType::Ed25519, KeyType::P256] {
             let ca = Ca::generate("ours", key).unwrap();
             let other = Ca::generate("theirs", key).unwrap();
             let leaf = ca.issue(&request()).unwrap();
@@ -121,11 +121,14 @@ mod tests {
 
     #[test]
     fn a_leaf_carries_what_was_asked_for() {
-        let ca = Ca::generate("ca", Key::P256).unwrap();
+        let ca = Ca::generate("ca", KeyType::P256).unwrap();
         let leaf = ca.issue(&request()).unwrap();
         let (_, pem) = parse_x509_pem(leaf.cert_pem.as_bytes()).unwrap();
         let leaf = pem.parse_x509().unwrap();
         assert_eq!(leaf.subject().to_string(), "O=os:admin, CN=node-1");
+        let info = crate::inspect_der(&pem.contents).unwrap();
+        assert_eq!((info.common_name.as_str(), info.organizations), ("node-1", vec!["os:admin".to_owned()]));
+        assert_eq!(info.subject_alt_names, ["node-1.example", "2001:db8::1"]);
         assert!(!leaf.is_ca());
         let usage = leaf.extended_key_usage().unwrap().unwrap().value;
         assert!(usage.server_auth && usage.client_auth);
@@ -134,7 +137,7 @@ mod tests {
 
     #[test]
     fn a_leaf_is_valid_before_now_and_renewed_at_half_life() {
-        let ca = Ca::generate("ca", Key::P256).unwrap();
+        let ca = Ca::generate("ca", KeyType::P256).unwrap();
         let now = SystemTime::UNIX_EPOCH + Duration::from_secs(1_900_000_000);
         let leaf = ca.issue_at(&request(), now).unwrap();
         let day = Duration::from_secs(24 * 3600);
@@ -147,8 +150,8 @@ mod tests {
 
     #[test]
     fn check_finds_swapped_halves() {
-        let one = Ca::generate("ca", Key::P256).unwrap();
-        let two = Ca::generate("ca", Key::P256).unwrap();
+        let one = Ca::generate("ca", KeyType::P256).unwrap();
+        let two = Ca::generate("ca", KeyType::P256).unwrap();
         assert!(one.check().is_ok());
         let mixed = Ca { cert_pem: one.cert_pem.clone(), key_pem: two.key_pem };
         assert!(matches!(mixed.check(), Err(PkiError::Mismatch)));
@@ -161,7 +164,7 @@ mod tests {
 
     #[test]
     fn debug_hides_the_key() {
-        let text = format!("{:?}", Ca::generate("ca", Key::P256).unwrap());
+        let text = format!("{:?}", Ca::generate("ca", KeyType::P256).unwrap());
         assert!(text.contains("<secret>") && !text.contains("PRIVATE KEY"));
     }
 }

@@ -5,7 +5,7 @@ use base64::engine::general_purpose::{STANDARD, URL_SAFE_NO_PAD};
 use serde::{Deserialize, Serialize};
 use zeroize::Zeroizing;
 
-use crate::{Ca, Key, PkiError, Secret};
+use crate::{Ca, KeyType, PkiError, Secret};
 
 /// A private key without a certificate, PEM, PKCS#8.
 pub type KeyPem = Secret;
@@ -37,11 +37,11 @@ impl SecretsBundle {
     pub fn generate() -> Result<Self, PkiError> {
         Ok(Self {
             cluster_id: URL_SAFE_NO_PAD.encode(*random::<24>()?),
-            os_ca: Ca::generate("corten", Key::Ed25519)?,
-            kubernetes_ca: Ca::generate("kubernetes", Key::P256)?,
-            aggregator_ca: Ca::generate("front-proxy", Key::P256)?,
-            etcd_ca: Ca::generate("etcd", Key::P256)?,
-            service_account_key: Secret::new(Key::P256.generate()?.serialize_pem()),
+            os_ca: Ca::generate("corten", KeyType::Ed25519)?,
+            kubernetes_ca: Ca::generate("kubernetes", KeyType::P256)?,
+            aggregator_ca: Ca::generate("front-proxy", KeyType::P256)?,
+            etcd_ca: Ca::generate("etcd", KeyType::P256)?,
+            service_account_key: Secret::new(KeyType::P256.generate()?.serialize_pem()),
             encryption_key: Secret::new(STANDARD.encode(*random::<32>()?)),
             join_token: random_token()?,
         })
@@ -61,6 +61,11 @@ pub fn random_token() -> Result<Secret, PkiError> {
         text.push(char::from(ALPHABET[usize::from(byte % 32)]));
     }
     Ok(Secret::new(text))
+}
+
+/// The public half of a private key, PEM, as readers of service-account tokens want it.
+pub fn public_key_pem(key_pem: &str) -> Result<String, PkiError> {
+    Ok(rcgen::KeyPair::from_pem(key_pem).map_err(PkiError::Key)?.public_key_pem())
 }
 
 fn random<const N: usize>() -> Result<Zeroizing<[u8; N]>, PkiError> {
@@ -90,6 +95,14 @@ mod tests {
         let bundle = SecretsBundle::generate().unwrap();
         let json = serde_json::to_string(&bundle).unwrap();
         assert_eq!(serde_json::from_str::<SecretsBundle>(&json).unwrap(), bundle);
+    }
+
+    #[test]
+    fn the_public_half_holds_no_private_key() {
+        let bundle = SecretsBundle::generate().unwrap();
+        let text = public_key_pem(bundle.service_account_key.expose()).unwrap();
+        assert!(text.starts_with("-----BEGIN PUBLIC KEY-----"), "{text}");
+        assert!(public_key_pem("nonsense").is_err());
     }
 
     #[test]

@@ -31,7 +31,7 @@ pub enum Usage {
 
 /// Algorithm of a new key.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Key {
+pub enum KeyType {
     /// Ed25519: the OS API, where both ends are ours.
     Ed25519,
     /// ECDSA on P-256: wherever Go programs read it.
@@ -54,7 +54,7 @@ pub struct LeafRequest {
     /// How long it lasts, at most [`LEAF_LIFETIME_MAX`].
     pub lifetime: Duration,
     /// Algorithm of its key.
-    pub key: Key,
+    pub key: KeyType,
 }
 
 /// A certificate with its private key.
@@ -68,7 +68,7 @@ pub struct Leaf {
     pub key_pem: Secret,
 }
 
-impl Key {
+impl KeyType {
     pub(crate) fn generate(self) -> Result<KeyPair, PkiError> {
         let algorithm = match self {
             Self::Ed25519 => &PKCS_ED25519,
@@ -87,7 +87,7 @@ pub fn maintenance_certificate(dns_names: &[String], ips: &[IpAddr]) -> Result<L
         ips: ips.to_vec(),
         usage: Usage::Server,
         lifetime: LEAF_LIFETIME_MAX,
-        key: Key::P256,
+        key: KeyType::P256,
     };
     let key = request.key.generate()?;
     let certificate = params(&request, SystemTime::now())?
@@ -171,7 +171,7 @@ mod tests {
             ips: vec![],
             usage: Usage::Client,
             lifetime: LEAF_LIFETIME_MAX + Duration::from_secs(1),
-            key: Key::P256,
+            key: KeyType::P256,
         };
         assert!(matches!(params(&request, SystemTime::now()), Err(PkiError::Lifetime(_))));
     }

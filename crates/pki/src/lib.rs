@@ -9,15 +9,20 @@ mod bundle;
 mod error;
 mod inspect;
 mod leaf;
+mod public;
 mod secret;
 
 pub use authority::{CA_LIFETIME, Ca};
-pub use bundle::{KeyPem, SecretsBundle, random_token};
+pub use bundle::{KeyPem, SecretsBundle, public_key_pem, random_token};
 pub use error::PkiError;
-pub use inspect::{Validity, expires, fingerprint, fingerprint_der, renew_at, validity};
-pub use leaf::{
-    Key, LEAF_LIFETIME_MAX, Leaf, LeafRequest, MAINTENANCE_ORGANIZATION, Usage, maintenance_certificate,
+pub use inspect::{
+    CertificateInfo, Validity, expires, fingerprint, fingerprint_der, inspect, inspect_der, renew_at,
+    validity,
 };
+pub use leaf::{
+    KeyType, LEAF_LIFETIME_MAX, Leaf, LeafRequest, MAINTENANCE_ORGANIZATION, Usage, maintenance_certificate,
+};
+pub use public::public_key_pem;
 pub use secret::Secret;
 
 /// How far before the moment of issue a certificate becomes valid: clocks differ.

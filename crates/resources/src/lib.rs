@@ -12,6 +12,7 @@ use corten_store::Store;
 /// Makes every kind known to the API, so that it can be asked for before its first resource exists.
 pub fn register_all(store: &Store) {
     runtime::register(store);
+    network::register(store);
     store.register::<config::MachineConfig>();
     store.register::<config::ConfigSourceStatus>();
     store.register::<k8s::EtcdMember>();

@@ -2,7 +2,6 @@
 
 pub mod block;
 pub mod config;
-pub mod etcd;
 pub mod k8s;
 pub mod network;
 pub mod runtime;

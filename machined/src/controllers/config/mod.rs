@@ -1,1 +1,29 @@
-//! Config generations.
+//! Config: where it comes from, its generations on STATE, and the one in force.
+//!
+//! [`acquire`] is the only writer of `MachineConfig`. Everyone else reads the parsed documents through [`active`].
+
+pub mod acquire;
+pub mod generations;
+mod sources;
+
+use std::sync::{Arc, Mutex, PoisonError};
+
+use corten_config::{Config, Source};
+use corten_resources::config::MachineConfig;
+use corten_store::Store;
+
+/// The config in force, parsed; `None` while there is none.
+pub fn active(store: &Store) -> Option<Arc<Config>> {
+    /// The documents are parsed once per generation, not once per reader.
+    static CACHE: Mutex<Option<(String, Arc<Config>)>> = Mutex::new(None);
+    let resource = store.get::<MachineConfig>(MachineConfig::ACTIVE)?;
+    let mut cache = CACHE.lock().unwrap_or_else(PoisonError::into_inner);
+    if let Some((digest, config)) = cache.as_ref()
+        && *digest == resource.spec.digest
+    {
+        return Some(Arc::clone(config));
+    }
+    let config = Arc::new(Config::parse(&resource.spec.text, &Source::new(&resource.spec.source)).ok()?);
+    *cache = Some((resource.spec.digest.clone(), Arc::clone(&config)));
+    Some(config)
+}

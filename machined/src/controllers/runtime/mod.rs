@@ -1,1 +1,6 @@
-//! Machine stage and node services.
+//! The machine as a whole: its stage, its own services, the images it brings.
+
+pub mod bootstrap;
+pub mod images;
+pub mod machine_status;
+pub mod node_services;

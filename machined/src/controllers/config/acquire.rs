@@ -1,0 +1,182 @@
+//! Finds the config: on STATE, else on the kernel command line, else in QEMU's fw_cfg; else the node is in maintenance.
+//!
+//! Reads `VolumeStatus`; owns `MachineConfig` and `ConfigSourceStatus`. What another source gives is kept on STATE first,
+//! so the next boot needs no source. Woken by [`ConfigStore`] when the operator applied one.
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use corten_config::{Config, Source};
+use corten_constants::{FW_CFG_CONFIG, labels, paths};
+use corten_controller::{BoxError, Context, Controller, Next};
+use corten_resources::block::VolumeStatus;
+use corten_resources::config::{ConfigSourceStatus, MachineConfig};
+use corten_store::Kind as _;
+use tokio::sync::Notify;
+
+use super::generations::{Generation, GenerationError, Generations};
+use super::sources::{Found, argument, inline};
+
+/// What the API uses to bring a config into force.
+#[derive(Debug, Clone)]
+pub struct ConfigStore {
+    generations: Generations,
+    applied: Arc<Notify>,
+}
+
+impl Default for ConfigStore {
+    fn default() -> Self {
+        Self::new(paths::CONFIG_GENERATIONS)
+    }
+}
+
+impl ConfigStore {
+    /// Generations below `dir`.
+    pub fn new(dir: impl Into<PathBuf>) -> Self {
+        Self { generations: Generations::new(dir), applied: Arc::default() }
+    }
+
+    /// Keeps `text` as a new generation and wakes the controller that brings it into force. The caller has checked it.
+    ///
+    /// # Errors
+    /// When STATE refuses it; nothing has changed then.
+    pub async fn apply(&self, text: String) -> Result<Generation, GenerationError> {
+        let generations = self.generations.clone();
+        let path = PathBuf::from(paths::CONFIG_GENERATIONS);
+        let added = tokio::task::spawn_blocking(move || generations.add(&text)).await;
+        let generation = added.map_err(|error| GenerationError::Io {
+            doing: "write",
+            path,
+            source: std::io::Error::other(error),
+        })??;
+        self.applied.notify_one();
+        Ok(generation)
+    }
+
+    /// All generations, oldest first.
+    ///
+    /// # Errors
+    /// When STATE cannot be read.
+    pub async fn list(&self) -> Result<Vec<Generation>, GenerationError> {
+        let generations = self.generations.clone();
+        let path = PathBuf::from(paths::CONFIG_GENERATIONS);
+        tokio::task::spawn_blocking(move || generations.list()).await.map_err(|error| GenerationError::Io {
+            doing: "read",
+            path,
+            source: std::io::Error::other(error),
+        })?
+    }
+}
+
+/// The controller.
+#[derive(Debug)]
+pub struct Acquire {
+    config: ConfigStore,
+    /// Whether the sources besides STATE were asked: once per boot.
+    asked: bool,
+}
+
+impl Acquire {
+    /// Takes configs from `config`'s generations.
+    pub fn new(config: ConfigStore) -> Self {
+        Self { config, asked: false }
+    }
+}
+
+impl Controller for Acquire {
+    fn name(&self) -> &'static str {
+        "config/acquire"
+    }
+
+    fn inputs(&self) -> &'static [&'static str] {
+        &[VolumeStatus::NAME]
+    }
+
+    fn outputs(&self) -> &'static [&'static str] {
+        &[MachineConfig::NAME, ConfigSourceStatus::NAME]
+    }
+
+    fn wake(&self) -> Option<Arc<Notify>> {
+        Some(Arc::clone(&self.config.applied))
+    }
+
+    async fn reconcile(&mut self, ctx: &Context) -> Result<Next, BoxError> {
+        if !ctx.get::<VolumeStatus>(labels::STATE).is_some_and(|volume| volume.spec.is_mounted()) {
+            return Ok(Next::Wait);
+        }
+        let generations = self.config.generations.clone();
+        let (newest, damaged) = tokio::task::spawn_blocking(move || generations.newest()).await??;
+        if !damaged.is_empty() {
+            tracing::error!(damaged = damaged.join("; "), "config generations on STATE are damaged and passed over");
+        }
+        if let Some(generation) = newest {
+            let message = if damaged.is_empty() { "in force".to_owned() } else { damaged.join("; ") };
+            ctx.put::<ConfigSourceStatus>("state", ConfigSourceStatus { used: true, message })?;
+            return in_force(ctx, generation);
+        }
+        ctx.put::<ConfigSourceStatus>(
+            "state",
+            ConfigSourceStatus { used: false, message: "no config generation".into() },
+        )?;
+        if !self.asked {
+            self.asked = true;
+            if let Some(found) = self.ask_sources(ctx).await? {
+                let generation = self.config.apply(found.text).await?;
+                return in_force(ctx, generation);
+            }
+        }
+        // Tells the runtime controller that there is none: maintenance.
+        ctx.put::<ConfigSourceStatus>(
+            "all",
+            ConfigSourceStatus { used: false, message: "no source has a config: waiting for osctl apply-config".into() },
+        )?;
+        Ok(Next::Wait)
+    }
+}
+
+impl Acquire {
+    /// The first source with a config that parses. Each tells what it had.
+    async fn ask_sources(&self, ctx: &Context) -> Result<Option<Found>, BoxError> {
+        let cmdline = tokio::fs::read_to_string("/proc/cmdline").await.unwrap_or_default();
+        let from_cmdline = match argument(&cmdline, "corten.config.inline") {
+            None => Err("corten.config.inline is not on the kernel command line".to_owned()),
+            Some(value) => inline(value),
+        };
+        let from_fw_cfg = tokio::task::spawn_blocking(read_fw_cfg).await?;
+        for (id, found) in [("cmdline", from_cmdline), ("fw_cfg", from_fw_cfg)] {
+            let checked = found.and_then(|found| match Config::parse(&found.text, &Source::new(found.source)) {
+                Ok(_) => Ok(found),
+                Err(problems) => Err(problems.to_string()),
+            });
+            match checked {
+                Ok(found) => {
+                    ctx.put::<ConfigSourceStatus>(id, ConfigSourceStatus { used: true, message: "in force".into() })?;
+                    return Ok(Some(found));
+                }
+                Err(message) => {
+                    tracing::info!(source = id, why = message.as_str(), "a config source has nothing to use");
+                    ctx.put::<ConfigSourceStatus>(id, ConfigSourceStatus { used: false, message })?;
+                }
+            }
+        }
+        Ok(None)
+    }
+}
+
+fn in_force(ctx: &Context, generation: Generation) -> Result<Next, BoxError> {
+    let Generation { number, digest, text } = generation;
+    ctx.put::<MachineConfig>(
+        MachineConfig::ACTIVE,
+        MachineConfig { generation: number, digest, source: format!("generation {number}"), text },
+    )?;
+    Ok(Next::Wait)
+}
+
+/// <https://www.qemu.org/docs/master/specs/fw_cfg.html>
+fn read_fw_cfg() -> Result<Found, String> {
+    let path = Path::new("/sys/firmware/qemu_fw_cfg/by_name").join(FW_CFG_CONFIG).join("raw");
+    match std::fs::read_to_string(&path) {
+        Ok(text) => Ok(Found { source: "fw_cfg", text }),
+        Err(error) => Err(format!("{FW_CFG_CONFIG} is not there: {error}")),
+    }
+}

@@ -1,1 +1,0 @@
-//! etcd on this node.

@@ -1,0 +1,162 @@
+//! The programs of a node, each as files plus a `ServiceSpec`. Pure: nothing here does I/O.
+
+mod apiserver;
+mod containerd;
+mod controller_manager;
+mod etcd;
+mod flannel;
+mod kubelet;
+mod proxy;
+mod scheduler;
+
+use std::collections::BTreeMap;
+
+use corten_constants::{ids, paths};
+use corten_resources::runtime::{HealthCheck, Probe, ServiceSpec};
+use sha2::{Digest, Sha256};
+
+use super::inputs::Inputs;
+pub use containerd::{SANDBOX_IMAGE, Mirror, containerd};
+
+/// A file that a component reads.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct File {
+    /// Absolute path.
+    pub path: String,
+    /// Permission bits.
+    pub mode: u32,
+    /// Owner, and group of the same number.
+    pub uid: u32,
+    /// Content.
+    pub content: String,
+}
+
+impl File {
+    fn new(path: impl Into<String>, content: impl Into<String>) -> Self {
+        Self { path: path.into(), mode: 0o644, uid: ids::ROOT, content: content.into() }
+    }
+
+    fn json(path: impl Into<String>, value: &serde_json::Value) -> Self {
+        Self::new(path, format!("{value:#}\n"))
+    }
+}
+
+/// A component: what to write, and what to run.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Component {
+    /// Files, written before the service starts.
+    pub files: Vec<File>,
+    /// The service.
+    pub service: ServiceSpec,
+}
+
+impl Component {
+    /// Ties the service to its inputs: a change of a file or of a secret restarts it.
+    fn new(files: Vec<File>, mut service: ServiceSpec, secrets_digest: &str) -> Self {
+        let mut hash = Sha256::new();
+        for file in &files {
+            hash.update(file.path.as_bytes());
+            hash.update(file.content.as_bytes());
+        }
+        hash.update(secrets_digest.as_bytes());
+        service.restart_on = hash.finalize().iter().map(|byte| format!("{byte:02x}")).collect();
+        Self { files, service }
+    }
+}
+
+/// All components of this node but containerd, by service name.
+pub fn plan(inputs: &Inputs) -> BTreeMap<&'static str, Component> {
+    let mut all = BTreeMap::new();
+    all.insert("kubelet", kubelet::kubelet(inputs));
+    if inputs.is_control_plane() && !inputs.etcd {
+        return all;
+    }
+    all.insert("kube-proxy", proxy::kube_proxy(inputs));
+    all.insert("flanneld", flannel::flanneld(inputs));
+    if inputs.is_control_plane() {
+        all.insert("etcd", etcd::etcd(inputs));
+        all.insert("kube-apiserver", apiserver::kube_apiserver(inputs));
+        all.insert("kube-controller-manager", controller_manager::kube_controller_manager(inputs));
+        all.insert("kube-scheduler", scheduler::kube_scheduler(inputs));
+    }
+    all
+}
+
+/// Path of a secret file of a component.
+pub fn secret(component: &str, file: &str) -> String {
+    format!("{}/{component}/{file}", paths::SECRETS)
+}
+
+/// A service that runs as its own user and has no capability.
+fn unprivileged(uid: u32) -> ServiceSpec {
+    ServiceSpec {
+        user: Some(uid),
+        capabilities: Some(Vec::new()),
+        no_new_privileges: true,
+        ..ServiceSpec::default()
+    }
+}
+
+/// `--name=value` for each pair, in order; later pairs of the same name replace earlier ones.
+fn flags(ours: &[(&str, String)], overrides: &BTreeMap<String, String>) -> Vec<String> {
+    let kept = ours.iter().filter(|(name, _)| !overrides.contains_key(*name));
+    kept.map(|(name, value)| format!("--{name}={value}"))
+        .chain(overrides.iter().map(|(name, value)| format!("--{name}={value}")))
+        .collect()
+}
+
+/// Polls a probe every `interval_ms`; three misses make the service unhealthy.
+fn health(probe: Probe, interval_ms: u64) -> HealthCheck {
+    HealthCheck { probe, interval_ms, timeout_ms: 10_000, failures: 3 }
+}
+
+fn command(program: &str, args: Vec<String>) -> Vec<String> {
+    std::iter::once(format!("/usr/bin/{program}")).chain(args).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::inputs::tests::single_node;
+    use super::*;
+
+    #[test]
+    fn before_bootstrap_a_control_plane_runs_only_the_kubelet() {
+        let inputs = Inputs { etcd: false, ..single_node() };
+        assert_eq!(plan(&inputs).into_keys().collect::<Vec<_>>(), ["kubelet"]);
+    }
+
+    #[test]
+    fn the_control_plane_has_no_privileges() {
+        let all = plan(&single_node());
+        for name in ["etcd", "kube-apiserver", "kube-controller-manager", "kube-scheduler"] {
+            let service = &all[name].service;
+            assert_eq!(service.capabilities, Some(vec![]), "{name}");
+            assert!(service.user.is_some_and(|uid| uid != 0), "{name}");
+            assert!(service.no_new_privileges, "{name}");
+        }
+    }
+
+    #[test]
+    fn an_override_replaces_the_flag_of_the_same_name() {
+        let overrides = BTreeMap::from([("v".to_owned(), "4".to_owned())]);
+        assert_eq!(flags(&[("v", "0".into()), ("a", "b".into())], &overrides), ["--a=b", "--v=4"]);
+    }
+
+    #[test]
+    fn a_changed_secret_changes_what_restarts_the_service() {
+        let old = single_node();
+        let secrets = BTreeMap::from([("etcd".to_owned(), "new".to_owned())]);
+        let new = Inputs { secrets, ..old.clone() };
+        assert_ne!(plan(&old)["etcd"].service.restart_on, plan(&new)["etcd"].service.restart_on);
+        assert_eq!(plan(&old)["kubelet"].service.restart_on, plan(&new)["kubelet"].service.restart_on);
+    }
+
+    #[test]
+    fn no_component_listens_without_tls_beyond_loopback() {
+        for (name, component) in plan(&single_node()) {
+            for arg in &component.service.command {
+                assert!(!arg.contains("http://0.0.0.0") && !arg.contains("insecure"), "{name}: {arg}");
+            }
+        }
+    }
+}
