@@ -30,6 +30,8 @@ pub struct SecretsBundle {
     pub encryption_key: Secret,
     /// With it a machine proves that it may join, `abcdef.0123456789abcdef`.
     pub join_token: Secret,
+    /// Kubernetes bootstrap token, with which a kubelet asks for its first certificate.
+    pub bootstrap_token: Secret,
 }
 
 impl SecretsBundle {
@@ -44,6 +46,7 @@ impl SecretsBundle {
             service_account_key: Secret::new(KeyType::P256.generate()?.serialize_pem()),
             encryption_key: Secret::new(STANDARD.encode(*random::<32>()?)),
             join_token: random_token()?,
+            bootstrap_token: random_token()?,
         })
     }
 }
