@@ -134,7 +134,11 @@ async fn serve(stream: TcpStream, address: SocketAddr, identity: &Identity, prox
     }
 }
 
-async fn handshake(stream: TcpStream, address: SocketAddr, identity: &Identity) -> Option<TlsStream<TcpStream>> {
+async fn handshake(
+    stream: TcpStream,
+    address: SocketAddr,
+    identity: &Identity,
+) -> Option<TlsStream<TcpStream>> {
     // Calls are small, and each is waited for.
     stream.set_nodelay(true).ok()?;
     let accept = TlsAcceptor::from(identity.config()).accept(stream).into_fallible();

@@ -67,7 +67,8 @@ fn run(arguments: impl IntoIterator<Item = OsString>) -> Result<(), ApidError> {
         written.map_err(|source| ApidError::AddressFile { path: path.clone(), source })?;
     }
     // Keys are in this memory. The threads of the runtime inherit both restrictions, so they come first.
-    set_dumpable_behavior(DumpableBehavior::NotDumpable).map_err(|error| ApidError::Dumpable(error.into()))?;
+    set_dumpable_behavior(DumpableBehavior::NotDumpable)
+        .map_err(|error| ApidError::Dumpable(error.into()))?;
     seccomp::apply()?;
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .worker_threads(2)

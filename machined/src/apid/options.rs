@@ -96,7 +96,8 @@ mod tests {
 
     #[test]
     fn everything_can_be_elsewhere() {
-        let options = parse("--listen 127.0.0.1:0 --pki a --socket b --address-file c --maintenance").unwrap();
+        let options =
+            parse("--listen 127.0.0.1:0 --pki a --socket b --address-file c --maintenance").unwrap();
         assert_eq!(options.listen.to_string(), "127.0.0.1:0");
         assert_eq!((options.pki.as_str(), options.socket.as_str()), ("a", "b"));
         assert_eq!(options.address_file, Some("c".into()));

@@ -43,7 +43,8 @@ impl Proxy {
 /// Remove what only we may say, then say it.
 fn attach(headers: &mut HeaderMap, peer: &Peer) {
     if headers.keys().any(|name| name.as_str().starts_with(metadata::PREFIX)) {
-        let forged: Vec<_> = headers.keys().filter(|name| name.as_str().starts_with(metadata::PREFIX)).cloned().collect();
+        let forged: Vec<_> =
+            headers.keys().filter(|name| name.as_str().starts_with(metadata::PREFIX)).cloned().collect();
         for name in forged {
             headers.remove(name);
         }
@@ -71,7 +72,12 @@ mod tests {
     #[test]
     fn forged_metadata_is_removed() {
         let mut headers = HeaderMap::new();
-        for (name, value) in [(metadata::NAME, "root"), (metadata::ROLES, "os:admin"), ("corten-peer-x", "1"), ("te", "trailers")] {
+        for (name, value) in [
+            (metadata::NAME, "root"),
+            (metadata::ROLES, "os:admin"),
+            ("corten-peer-x", "1"),
+            ("te", "trailers"),
+        ] {
             headers.append(HeaderName::from_static(name), value.parse().unwrap());
             headers.append(HeaderName::from_static(name), value.parse().unwrap());
         }

@@ -109,7 +109,10 @@ fn filters(architecture: TargetArch) -> Result<[BpfProgram; 2], seccompiler::Bac
     // A thread, never a process.
     rules.insert(libc::SYS_clone, vec![has_bits(0, libc::CLONE_THREAD)?]);
     // Files are read, never written.
-    rules.insert(libc::SYS_openat, vec![masked(2, libc::O_ACCMODE | libc::O_CREAT | libc::O_TRUNC, libc::O_RDONLY)?]);
+    rules.insert(
+        libc::SYS_openat,
+        vec![masked(2, libc::O_ACCMODE | libc::O_CREAT | libc::O_TRUNC, libc::O_RDONLY)?],
+    );
     // machined's socket, never the network.
     rules.insert(libc::SYS_socket, vec![masked(0, -1, libc::AF_UNIX)?]);
     let refuse = SeccompAction::Errno(errno(libc::EPERM));
@@ -125,7 +128,11 @@ fn has_bits(argument: u8, bits: libc::c_int) -> Result<SeccompRule, seccompiler:
     masked(argument, bits, bits)
 }
 
-fn masked(argument: u8, mask: libc::c_int, value: libc::c_int) -> Result<SeccompRule, seccompiler::BackendError> {
+fn masked(
+    argument: u8,
+    mask: libc::c_int,
+    value: libc::c_int,
+) -> Result<SeccompRule, seccompiler::BackendError> {
     let wide = |number: libc::c_int| u64::from(number.cast_unsigned());
     SeccompRule::new(vec![Condition::new(argument, Len::Dword, Op::MaskedEq(wide(mask)), wide(value))?])
 }
