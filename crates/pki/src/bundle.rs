@@ -66,11 +66,6 @@ pub fn random_token() -> Result<Secret, PkiError> {
     Ok(Secret::new(text))
 }
 
-/// The public half of a private key, PEM, as readers of service-account tokens want it.
-pub fn public_key_pem(key_pem: &str) -> Result<String, PkiError> {
-    Ok(rcgen::KeyPair::from_pem(key_pem).map_err(PkiError::Key)?.public_key_pem())
-}
-
 fn random<const N: usize>() -> Result<Zeroizing<[u8; N]>, PkiError> {
     let mut bytes = Zeroizing::new([0; N]);
     getrandom::fill(bytes.as_mut()).map_err(PkiError::Random)?;
@@ -80,6 +75,7 @@ fn random<const N: usize>() -> Result<Zeroizing<[u8; N]>, PkiError> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::public_key_pem;
 
     #[test]
     fn a_bundle_is_whole_and_unlike_the_next() {

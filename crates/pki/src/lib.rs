@@ -13,7 +13,7 @@ mod public;
 mod secret;
 
 pub use authority::{CA_LIFETIME, Ca};
-pub use bundle::{KeyPem, SecretsBundle, public_key_pem, random_token};
+pub use bundle::{KeyPem, SecretsBundle, random_token};
 pub use error::PkiError;
 pub use inspect::{
     CertificateInfo, Validity, expires, fingerprint, fingerprint_der, inspect, inspect_der, renew_at,
