@@ -51,7 +51,7 @@ pub(crate) fn fill(directory: &str) -> Outcome {
             Ok(written) => size += written as u64,
             // The last megabyte may fit in parts.
             Err(error) if error.kind() == ErrorKind::StorageFull && chunk.len() > 1 => {
-                chunk.truncate(chunk.len() / 2)
+                chunk.truncate(chunk.len() / 2);
             }
             Err(error) if error.kind() == ErrorKind::StorageFull => break,
             Err(error) => return Err(error.into()),
