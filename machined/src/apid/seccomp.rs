@@ -80,7 +80,7 @@ const ALLOWED: &[libc::c_long] = &[
     libc::SYS_prlimit64,
     libc::SYS_getrandom,
     libc::SYS_uname,
-    // Refused below with another error.
+    // Refused by the other filter, with another error.
     libc::SYS_clone3,
 ];
 
@@ -121,7 +121,8 @@ fn filters(architecture: TargetArch) -> Result<[BpfProgram; 2], seccompiler::Bac
     let clone3 = BTreeMap::from([(libc::SYS_clone3, Vec::new())]);
     let missing = SeccompAction::Errno(errno(libc::ENOSYS));
     let clone3 = SeccompFilter::new(clone3, SeccompAction::Allow, missing, architecture)?;
-    Ok([allow.try_into()?, clone3.try_into()?])
+    // In this order: the second forbids to add a third.
+    Ok([clone3.try_into()?, allow.try_into()?])
 }
 
 fn has_bits(argument: u8, bits: libc::c_int) -> Result<SeccompRule, seccompiler::BackendError> {
