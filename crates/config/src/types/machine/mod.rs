@@ -1,0 +1,6 @@
+//! Documents about the machine itself.
+
+pub(crate) mod kernel_module;
+pub(crate) mod machine;
+pub(crate) mod sysctl;
+pub(crate) mod time;
