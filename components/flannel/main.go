@@ -158,11 +158,14 @@ func externalInterface(config *subnet.Config, opts options) (*backend.ExternalIn
 }
 
 // allowTraffic lets pod traffic be forwarded and, if asked to, leave the node masqueraded.
-//
-// The tables are made anew, so the network of an earlier run needs no clean-up.
 func allowTraffic(ctx context.Context, config *subnet.Config, network backend.Network, masquerade bool) error {
 	const unused = 0 // resync period: nftables rules are set once
 	rules := &nftables.NFTablesManager{}
+	if !masquerade { // an earlier run may have masqueraded; every other chain is emptied before it is filled
+		if err := rules.CleanUp(ctx); err != nil {
+			return fmt.Errorf("remove the rules of an earlier run: %w", err)
+		}
+	}
 	if err := rules.Init(ctx); err != nil {
 		return err
 	}
