@@ -108,7 +108,11 @@ impl Context {
     fn may_read<K: Kind>(&self) -> bool {
         let declared = self.inputs.contains(&K::NAME) || self.outputs.contains(&K::NAME);
         if !declared {
-            tracing::error!(controller = self.name, kind = K::NAME, "a controller reads what it does not declare");
+            tracing::error!(
+                controller = self.name,
+                kind = K::NAME,
+                "a controller reads what it does not declare"
+            );
         }
         declared
     }

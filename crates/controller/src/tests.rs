@@ -78,7 +78,8 @@ struct Bench {
 impl Bench {
     fn start(next: Next) -> Self {
         let (shutdown, stopped) = watch::channel(false);
-        let bench = Self { store: Store::new(), runs: Arc::default(), wake: Arc::default(), _shutdown: shutdown };
+        let bench =
+            Self { store: Store::new(), runs: Arc::default(), wake: Arc::default(), _shutdown: shutdown };
         let mut runtime = Runtime::new(bench.store.clone());
         runtime.add(Doubler { runs: Arc::clone(&bench.runs), wake: Arc::clone(&bench.wake), next });
         runtime.start(stopped);
@@ -90,7 +91,8 @@ impl Bench {
     }
 
     async fn status(&self, pred: impl Fn(&ControllerStatus) -> bool) -> ControllerStatus {
-        let wait = self.store.wait_for::<ControllerStatus>("test/doubler", |status| status.is_some_and(&pred));
+        let wait =
+            self.store.wait_for::<ControllerStatus>("test/doubler", |status| status.is_some_and(&pred));
         timeout(Duration::from_secs(3600), wait).await.expect("the status never came");
         self.store.get::<ControllerStatus>("test/doubler").unwrap().spec.clone()
     }
@@ -165,7 +167,11 @@ async fn a_panic_is_a_failure_that_is_retried() {
 async fn shutdown_stops_all_controllers() {
     let (shutdown, stopped) = watch::channel(false);
     let mut runtime = Runtime::new(Store::new());
-    runtime.add(Doubler { runs: Arc::default(), wake: Arc::default(), next: Next::After(Duration::from_millis(1)) });
+    runtime.add(Doubler {
+        runs: Arc::default(),
+        wake: Arc::default(),
+        next: Next::After(Duration::from_millis(1)),
+    });
     let handle = runtime.start(stopped);
     tokio::time::sleep(Duration::from_secs(1)).await;
     shutdown.send_replace(true);

@@ -55,6 +55,7 @@ impl fmt::Debug for AnyWatch {
 pub(crate) trait ErasedTable: Send + Sync {
     fn info(&self) -> KindInfo;
     fn get_any(&self, id: &str) -> Option<AnyResource>;
+    fn contains(&self, id: &str) -> bool;
     fn list_any(&self) -> Vec<AnyResource>;
     fn watch_any(self: Arc<Self>) -> AnyWatch;
 }
@@ -66,6 +67,10 @@ impl<K: Kind> ErasedTable for Table<K> {
 
     fn get_any(&self, id: &str) -> Option<AnyResource> {
         Some(self.get(id)?.to_any())
+    }
+
+    fn contains(&self, id: &str) -> bool {
+        self.get(id).is_some()
     }
 
     fn list_any(&self) -> Vec<AnyResource> {

@@ -45,7 +45,12 @@ impl Store {
     }
 
     /// Creates a resource that belongs to `owner`.
-    pub fn create<K: Kind>(&self, owner: &str, id: &str, spec: K::Spec) -> Result<Arc<Resource<K>>, StoreError> {
+    pub fn create<K: Kind>(
+        &self,
+        owner: &str,
+        id: &str,
+        spec: K::Spec,
+    ) -> Result<Arc<Resource<K>>, StoreError> {
         self.table::<K>().create(owner, id, spec)
     }
 
@@ -98,7 +103,11 @@ impl Store {
 
     /// Makes the resources of `owner` equal to `want`, in one step for every reader. Those that are not wanted any more
     /// are torn down. Carries on after an error and gives the first one.
-    pub fn sync_owned<K: Kind>(&self, owner: &str, want: BTreeMap<String, K::Spec>) -> Result<(), StoreError> {
+    pub fn sync_owned<K: Kind>(
+        &self,
+        owner: &str,
+        want: BTreeMap<String, K::Spec>,
+    ) -> Result<(), StoreError> {
         self.table::<K>().sync_owned(owner, want)
     }
 
@@ -128,6 +137,11 @@ impl Store {
     /// The resource `id` of a kind given by name or alias; `None` when there is none.
     pub fn get_any(&self, kind: &str, id: &str) -> Result<Option<AnyResource>, StoreError> {
         Ok(self.erased(kind)?.get_any(id))
+    }
+
+    /// Whether a kind given by name or alias has the resource `id`.
+    pub fn contains(&self, kind: &str, id: &str) -> bool {
+        self.erased(kind).is_ok_and(|table| table.contains(id))
     }
 
     /// All resources of a kind given by name or alias, sorted by id.
@@ -160,7 +174,9 @@ impl Store {
 
     fn insert_table<K: Kind>(&self) -> Arc<Table<K>> {
         let mut tables = self.tables.write().unwrap_or_else(PoisonError::into_inner);
-        if let Some(Ok(table)) = tables.by_type.get(&TypeId::of::<K>()).cloned().map(Arc::downcast::<Table<K>>) {
+        if let Some(Ok(table)) =
+            tables.by_type.get(&TypeId::of::<K>()).cloned().map(Arc::downcast::<Table<K>>)
+        {
             return table; // somebody else was faster
         }
         let hub = Arc::clone(tables.hubs.entry(K::NAME).or_default());
@@ -168,7 +184,10 @@ impl Store {
         let erased: Arc<dyn Any + Send + Sync> = Arc::clone(&table) as _;
         tables.by_type.insert(TypeId::of::<K>(), erased);
         if tables.by_name.contains_key(K::NAME) {
-            tracing::error!(kind = K::NAME, "two resource kinds have the same name; the API sees only the first");
+            tracing::error!(
+                kind = K::NAME,
+                "two resource kinds have the same name; the API sees only the first"
+            );
         } else {
             tables.by_name.insert(K::NAME, Arc::clone(&table) as _);
         }

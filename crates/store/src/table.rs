@@ -58,7 +58,12 @@ impl<K: Kind> Table<K> {
         self.read().items.values().cloned().collect()
     }
 
-    pub(crate) fn create(&self, owner: &str, id: &str, spec: K::Spec) -> Result<Arc<Resource<K>>, StoreError> {
+    pub(crate) fn create(
+        &self,
+        owner: &str,
+        id: &str,
+        spec: K::Spec,
+    ) -> Result<Arc<Resource<K>>, StoreError> {
         let mut state = self.write();
         let State { items, tail } = &mut *state;
         let Entry::Vacant(slot) = items.entry(id.into()) else {
@@ -97,7 +102,13 @@ impl<K: Kind> Table<K> {
         self.put_locked(&mut state, owner, id, spec)
     }
 
-    fn put_locked(&self, state: &mut State<K>, owner: &str, id: &str, spec: K::Spec) -> Result<bool, StoreError> {
+    fn put_locked(
+        &self,
+        state: &mut State<K>,
+        owner: &str,
+        id: &str,
+        spec: K::Spec,
+    ) -> Result<bool, StoreError> {
         let State { items, tail } = state;
         if let Some(resource) = items.get_mut(id) {
             check_owner(resource, owner)?;
@@ -182,7 +193,13 @@ impl<K: Kind> Table<K> {
         Ok(())
     }
 
-    pub(crate) fn set_label(&self, owner: &str, id: &str, key: &str, value: Option<&str>) -> Result<bool, StoreError> {
+    pub(crate) fn set_label(
+        &self,
+        owner: &str,
+        id: &str,
+        key: &str,
+        value: Option<&str>,
+    ) -> Result<bool, StoreError> {
         let mut state = self.write();
         let State { items, tail } = &mut *state;
         let resource = items.get_mut(id).ok_or_else(|| not_found::<K>(id))?;
@@ -240,7 +257,12 @@ impl<K: Kind> Table<K> {
         self.hub.changed();
     }
 
-    fn change(&self, resource: &mut Arc<Resource<K>>, tail: &mut Tail<K>, change: impl FnOnce(&mut Metadata)) {
+    fn change(
+        &self,
+        resource: &mut Arc<Resource<K>>,
+        tail: &mut Tail<K>,
+        change: impl FnOnce(&mut Metadata),
+    ) {
         let unique = Arc::make_mut(resource);
         change(&mut unique.metadata);
         unique.metadata.version = tail.next();
@@ -311,7 +333,9 @@ fn check_owner<K: Kind>(resource: &Resource<K>, writer: &str) -> Result<(), Stor
 fn check_running<K: Kind>(resource: &Resource<K>) -> Result<(), StoreError> {
     match resource.metadata.phase {
         Phase::Running => Ok(()),
-        Phase::TearingDown => Err(StoreError::TearingDown { kind: K::NAME, id: resource.metadata.id.clone() }),
+        Phase::TearingDown => {
+            Err(StoreError::TearingDown { kind: K::NAME, id: resource.metadata.id.clone() })
+        }
     }
 }
 

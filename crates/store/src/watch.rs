@@ -27,9 +27,10 @@ impl<K: Kind> Event<K> {
     /// The resource, unless this is [`Event::Synced`].
     pub fn resource(&self) -> Option<&Arc<Resource<K>>> {
         match self {
-            Self::Present(resource) | Self::Created(resource) | Self::Updated(resource) | Self::Destroyed(resource) => {
-                Some(resource)
-            }
+            Self::Present(resource)
+            | Self::Created(resource)
+            | Self::Updated(resource)
+            | Self::Destroyed(resource) => Some(resource),
             Self::Synced => None,
         }
     }
@@ -122,6 +123,9 @@ impl<K: Kind> Drop for Watch<K> {
 
 impl<K: Kind> fmt::Debug for Watch<K> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Watch").field("kind", &K::NAME).field("listing", &self.listing).finish_non_exhaustive()
+        f.debug_struct("Watch")
+            .field("kind", &K::NAME)
+            .field("listing", &self.listing)
+            .finish_non_exhaustive()
     }
 }

@@ -13,7 +13,8 @@ mod service_status;
 pub use controller::ControllerStatus;
 pub use machine::{BootMark, BootTimeline, MachineStage, MachineStatus, UnmetCondition};
 pub use service::{
-    CgroupLimits, Directory, HealthCheck, Probe, Requirement, RestartPolicy, SeccompProfile, ServiceSpec, StopSignal,
+    CgroupLimits, Directory, HealthCheck, Probe, Requirement, RestartPolicy, SeccompProfile, ServiceSpec,
+    StopSignal,
 };
 pub use service_status::{ServiceState, ServiceStatus};
 
