@@ -4,9 +4,10 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use corten_resources::runtime::MachineStage;
 use corten_store::Store;
-use corten_supervisor::{Events, LogStore, SupervisorHandle};
+use corten_supervisor::{EventBus, LogStore, SupervisorHandle};
 use tokio::sync::Notify;
 
+use crate::boot::kernel_log::KernelLog;
 use crate::boot::timeline::Timeline;
 use crate::controllers::config::acquire::ConfigStore;
 use crate::controllers::runtime::bootstrap::Marker;
@@ -21,7 +22,9 @@ pub struct Node {
     /// What services wrote.
     pub logs: LogStore,
     /// What happened.
-    pub events: Events,
+    pub events: EventBus,
+    /// What the kernel wrote.
+    pub kernel_log: KernelLog,
     /// Config generations.
     pub config: ConfigStore,
     /// Whether this node is a member of etcd.

@@ -58,7 +58,12 @@ impl Kind for NodeStatus {
     const ALIASES: &'static [&'static str] = &["nodestatus", "nodestatuses", "node"];
     type Spec = Self;
     fn columns() -> &'static [(&'static str, &'static str)] {
-        &[("READY", "/ready"), ("REASON", "/reason"), ("POD CIDRS", "/pod_cidrs"), ("KUBELET", "/kubelet_version")]
+        &[
+            ("READY", "/ready"),
+            ("REASON", "/reason"),
+            ("POD CIDRS", "/pod_cidrs"),
+            ("KUBELET", "/kubelet_version"),
+        ]
     }
 }
 

@@ -40,6 +40,8 @@ pub struct CertificateStatus {
     pub not_after: String,
     /// When the node renews it, RFC 3339.
     pub renew_at: String,
+    /// Subject of the authority that signed it.
+    pub issuer: String,
     /// SHA-256 of the certificate, hexadecimal.
     pub fingerprint: String,
 }

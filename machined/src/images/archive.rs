@@ -113,7 +113,8 @@ impl Archive {
             .manifests
             .iter()
             .filter_map(|descriptor| {
-                let name = descriptor.annotations.get(NAME).or_else(|| descriptor.annotations.get(REF_NAME))?;
+                let name =
+                    descriptor.annotations.get(NAME).or_else(|| descriptor.annotations.get(REF_NAME))?;
                 Some(ImageInfo {
                     name: name.clone(),
                     digest: descriptor.digest.clone(),
@@ -204,9 +205,7 @@ mod tests {
     /// An archive with one image of one layer; `tamper` may change the entries before they are written.
     fn archive(tamper: impl Fn(&mut Vec<(String, Vec<u8>)>)) -> tempfile::NamedTempFile {
         let (config, layer) = (b"{}".to_vec(), b"layer".to_vec());
-        let descriptor = |media: &str, bytes: &[u8]| {
-            serde_json::json!({ "mediaType": media, "digest": format!("sha256:{}", sha(bytes)), "size": bytes.len() })
-        };
+        let descriptor = |media: &str, bytes: &[u8]| serde_json::json!({ "mediaType": media, "digest": format!("sha256:{}", sha(bytes)), "size": bytes.len() });
         let manifest = serde_json::json!({
             "config": descriptor("application/vnd.oci.image.config.v1+json", &config),
             "layers": [descriptor("application/vnd.oci.image.layer.v1.tar", &layer)],
@@ -217,7 +216,8 @@ mod tests {
         named["annotations"] = serde_json::json!({ NAME: "corten.dev/x:1" });
         let index = serde_json::json!({ "manifests": [named] }).to_string().into_bytes();
         let mut entries = vec![("index.json".to_owned(), index)];
-        entries.extend([config, layer, manifest].map(|bytes| (format!("blobs/sha256/{}", sha(&bytes)), bytes)));
+        entries
+            .extend([config, layer, manifest].map(|bytes| (format!("blobs/sha256/{}", sha(&bytes)), bytes)));
         tamper(&mut entries);
         let file = tempfile::NamedTempFile::new().unwrap();
         let mut tar = tar::Builder::new(file.reopen().unwrap());

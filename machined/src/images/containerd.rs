@@ -9,8 +9,8 @@ use containerd_client::services::v1::content_client::ContentClient;
 use containerd_client::services::v1::images_client::ImagesClient;
 use containerd_client::services::v1::leases_client::LeasesClient;
 use containerd_client::services::v1::{
-    CreateImageRequest, CreateRequest, DeleteRequest, Image, ListImagesRequest, UpdateImageRequest, WriteAction,
-    WriteContentRequest,
+    CreateImageRequest, CreateRequest, DeleteRequest, Image, ListImagesRequest, UpdateImageRequest,
+    WriteAction, WriteContentRequest,
 };
 use containerd_client::types::Descriptor;
 use corten_constants::paths;
@@ -112,8 +112,12 @@ impl Containerd {
         let expire = jiff::Timestamp::now() + Duration::from_secs(3600);
         let labels = HashMap::from([("containerd.io/gc.expire".to_owned(), expire.to_string())]);
         let request = self.request(CreateRequest { id: id.clone(), labels }, None);
-        LeasesClient::new(self.channel.clone()).create(request).await.map_err(|status| call("create a lease", status))?;
-        let value = id.parse().map_err(|_| call("create a lease", Status::internal("the id is not ASCII")))?;
+        LeasesClient::new(self.channel.clone())
+            .create(request)
+            .await
+            .map_err(|status| call("create a lease", status))?;
+        let value =
+            id.parse().map_err(|_| call("create a lease", Status::internal("the id is not ASCII")))?;
         Ok(Lease(value, id))
     }
 
@@ -125,7 +129,12 @@ impl Containerd {
     }
 
     /// Writes a blob from the archive; one that is there already is left alone.
-    pub(super) async fn write(&self, lease: &Lease, archive: &Path, blob: &Blob) -> Result<(), ContainerdError> {
+    pub(super) async fn write(
+        &self,
+        lease: &Lease,
+        archive: &Path,
+        blob: &Blob,
+    ) -> Result<(), ContainerdError> {
         let mut file = tokio::fs::File::open(archive).await?;
         file.seek(io::SeekFrom::Start(blob.offset)).await?;
         let (sender, receiver) = tokio::sync::mpsc::channel(2);

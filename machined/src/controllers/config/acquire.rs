@@ -60,10 +60,8 @@ impl ConfigStore {
     pub async fn list(&self) -> Result<Vec<Generation>, GenerationError> {
         let generations = self.generations.clone();
         let path = PathBuf::from(paths::CONFIG_GENERATIONS);
-        tokio::task::spawn_blocking(move || generations.list()).await.map_err(|error| GenerationError::Io {
-            doing: "read",
-            path,
-            source: std::io::Error::other(error),
+        tokio::task::spawn_blocking(move || generations.list()).await.map_err(|error| {
+            GenerationError::Io { doing: "read", path, source: std::io::Error::other(error) }
         })?
     }
 }
@@ -107,7 +105,10 @@ impl Controller for Acquire {
         let generations = self.config.generations.clone();
         let (newest, damaged) = tokio::task::spawn_blocking(move || generations.newest()).await??;
         if !damaged.is_empty() {
-            tracing::error!(damaged = damaged.join("; "), "config generations on STATE are damaged and passed over");
+            tracing::error!(
+                damaged = damaged.join("; "),
+                "config generations on STATE are damaged and passed over"
+            );
         }
         if let Some(generation) = newest {
             let message = if damaged.is_empty() { "in force".to_owned() } else { damaged.join("; ") };
@@ -128,7 +129,10 @@ impl Controller for Acquire {
         // Tells the runtime controller that there is none: maintenance.
         ctx.put::<ConfigSourceStatus>(
             "all",
-            ConfigSourceStatus { used: false, message: "no source has a config: waiting for osctl apply-config".into() },
+            ConfigSourceStatus {
+                used: false,
+                message: "no source has a config: waiting for osctl apply-config".into(),
+            },
         )?;
         Ok(Next::Wait)
     }
@@ -144,13 +148,17 @@ impl Acquire {
         };
         let from_fw_cfg = tokio::task::spawn_blocking(read_fw_cfg).await?;
         for (id, found) in [("cmdline", from_cmdline), ("fw_cfg", from_fw_cfg)] {
-            let checked = found.and_then(|found| match Config::parse(&found.text, &Source::new(found.source)) {
-                Ok(_) => Ok(found),
-                Err(problems) => Err(problems.to_string()),
-            });
+            let checked =
+                found.and_then(|found| match Config::parse(&found.text, &Source::new(found.source)) {
+                    Ok(_) => Ok(found),
+                    Err(problems) => Err(problems.to_string()),
+                });
             match checked {
                 Ok(found) => {
-                    ctx.put::<ConfigSourceStatus>(id, ConfigSourceStatus { used: true, message: "in force".into() })?;
+                    ctx.put::<ConfigSourceStatus>(
+                        id,
+                        ConfigSourceStatus { used: true, message: "in force".into() },
+                    )?;
                     return Ok(Some(found));
                 }
                 Err(message) => {

@@ -137,7 +137,10 @@ impl Generations {
         self.dir.join(format!("{number}.yaml"))
     }
 
-    #[expect(clippy::unused_self, reason = "reads better at the call than a free function with the same name")]
+    #[expect(
+        clippy::unused_self,
+        reason = "reads better at the call than a free function with the same name"
+    )]
     fn error(&self, doing: &'static str, path: &Path, source: io::Error) -> GenerationError {
         GenerationError::Io { doing, path: path.to_owned(), source }
     }
@@ -150,7 +153,8 @@ impl Generations {
 pub fn durable_write(path: &Path, content: &[u8]) -> io::Result<()> {
     let temporary = path.with_extension("tmp");
     let written = (|| {
-        let mut file = OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(&temporary)?;
+        let mut file =
+            OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(&temporary)?;
         file.write_all(content)?;
         file.sync_all()?;
         fs::rename(&temporary, path)

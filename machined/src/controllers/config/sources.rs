@@ -28,8 +28,12 @@ pub(super) fn inline(value: &str) -> Result<Found, String> {
     let bytes = BASE64_STANDARD.decode(value).map_err(|error| format!("it is not base64: {error}"))?;
     let plain = if bytes.starts_with(&[0x28, 0xb5, 0x2f, 0xfd]) {
         let mut text = Vec::new();
-        let decoder = zstd::stream::read::Decoder::new(bytes.as_slice()).map_err(|error| error.to_string())?;
-        decoder.take(LIMIT).read_to_end(&mut text).map_err(|error| format!("it does not decompress: {error}"))?;
+        let decoder =
+            zstd::stream::read::Decoder::new(bytes.as_slice()).map_err(|error| error.to_string())?;
+        decoder
+            .take(LIMIT)
+            .read_to_end(&mut text)
+            .map_err(|error| format!("it does not decompress: {error}"))?;
         text
     } else {
         bytes

@@ -56,7 +56,9 @@ impl Controller for Cni {
 /// <https://www.cni.dev/plugins/current/main/bridge/>
 fn conflist(pod_cidrs: &[String]) -> Value {
     let ranges: Vec<_> = pod_cidrs.iter().map(|cidr| json!([{ "subnet": cidr }])).collect();
-    let is_v6 = |cidr: &String| cidr.split('/').next().and_then(|a| a.parse().ok()).is_some_and(|a: IpAddr| a.is_ipv6());
+    let is_v6 = |cidr: &String| {
+        cidr.split('/').next().and_then(|a| a.parse().ok()).is_some_and(|a: IpAddr| a.is_ipv6())
+    };
     let mut routes = Vec::new();
     if pod_cidrs.iter().any(|cidr| !is_v6(cidr)) {
         routes.push(json!({ "dst": "0.0.0.0/0" }));

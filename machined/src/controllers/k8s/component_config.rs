@@ -80,7 +80,9 @@ fn ready_components(ctx: &Context, inputs: &Inputs) -> BTreeMap<&'static str, Co
     all
 }
 
-async fn write_all(all: BTreeMap<&'static str, Component>) -> Result<BTreeMap<String, ServiceSpec>, BoxError> {
+async fn write_all(
+    all: BTreeMap<&'static str, Component>,
+) -> Result<BTreeMap<String, ServiceSpec>, BoxError> {
     let services = tokio::task::spawn_blocking(move || {
         let mut services = BTreeMap::new();
         for (name, component) in all {
@@ -121,6 +123,8 @@ fn summary(inputs: &Inputs) -> KubernetesConfig {
         node_name: inputs.node_name.clone(),
         addresses: inputs.addresses.clone(),
         endpoint: inputs.endpoint.clone(),
-        overrides: overrides.chain(inputs.kubelet_overrides.keys().map(|name| format!("kubelet {name}"))).collect(),
+        overrides: overrides
+            .chain(inputs.kubelet_overrides.keys().map(|name| format!("kubelet {name}")))
+            .collect(),
     }
 }

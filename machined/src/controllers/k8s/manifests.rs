@@ -44,7 +44,8 @@ impl Controller for Manifests {
     }
 
     async fn reconcile(&mut self, ctx: &Context) -> Result<Next, BoxError> {
-        let control_plane = ctx.get::<KubernetesConfig>("local").is_some_and(|c| c.spec.role == Role::ControlPlane);
+        let control_plane =
+            ctx.get::<KubernetesConfig>("local").is_some_and(|c| c.spec.role == Role::ControlPlane);
         let ready = ctx.get::<ServiceStatus>("kube-apiserver").is_some_and(|service| service.spec.ready);
         let Some(machine) = config::active(ctx.store()).filter(|_| control_plane && ready) else {
             return Ok(Next::Wait);
@@ -104,7 +105,9 @@ async fn apply(client: &Client, value: &Value) -> Result<(), BoxError> {
 
 /// Replaces `{{name}}` by its value.
 fn fill(template: &str, values: &[(&str, String)]) -> String {
-    values.iter().fold(template.to_owned(), |text, (name, value)| text.replace(&format!("{{{{{name}}}}}"), value))
+    values
+        .iter()
+        .fold(template.to_owned(), |text, (name, value)| text.replace(&format!("{{{{{name}}}}}"), value))
 }
 
 /// Each document of a multi-document YAML.
@@ -122,8 +125,12 @@ mod tests {
 
     #[test]
     fn every_manifest_parses_and_no_placeholder_stays() {
-        let values =
-            [("domain", "d".into()), ("dns", "10.96.0.10".into()), ("image", "i".into()), ("replicas", "1".into())];
+        let values = [
+            ("domain", "d".into()),
+            ("dns", "10.96.0.10".into()),
+            ("image", "i".into()),
+            ("replicas", "1".into()),
+        ];
         for text in [include_str!("manifests/rbac.yaml"), include_str!("manifests/coredns.yaml")] {
             let text = fill(text, &values);
             assert!(!text.contains("{{"), "{text}");

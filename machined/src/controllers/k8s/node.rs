@@ -51,7 +51,9 @@ impl Controller for NodeFollower {
         let Some(config) = ctx.get::<KubernetesConfig>("local") else { return Ok(Next::Wait) };
         let config = &config.spec;
         // Only a control plane has the right to look at any node; a worker learns of its own from its kubelet's health.
-        if config.role != Role::ControlPlane || !ctx.get::<ServiceStatus>("kube-apiserver").is_some_and(|s| s.spec.ready) {
+        if config.role != Role::ControlPlane
+            || !ctx.get::<ServiceStatus>("kube-apiserver").is_some_and(|s| s.spec.ready)
+        {
             self.client = None;
             let waiting = NodeStatus { reason: "ApiServerNotReady".into(), ..NodeStatus::default() };
             ctx.put::<NodeStatus>(&config.node_name, waiting)?;
@@ -99,14 +101,18 @@ fn has_label(node: &Node) -> bool {
 fn status(node: &Node) -> NodeStatus {
     let spec = node.spec.clone().unwrap_or_default();
     let observed = node.status.clone().unwrap_or_default();
-    let ready = observed.conditions.unwrap_or_default().into_iter().find(|condition| condition.type_ == "Ready");
+    let ready =
+        observed.conditions.unwrap_or_default().into_iter().find(|condition| condition.type_ == "Ready");
     let pod_cidrs = match spec.pod_cidrs {
         Some(all) if !all.is_empty() => all,
         _ => spec.pod_cidr.into_iter().collect(),
     };
     NodeStatus {
         ready: ready.as_ref().is_some_and(|condition| condition.status == "True"),
-        reason: ready.as_ref().and_then(|condition| condition.reason.clone()).unwrap_or_else(|| "NoCondition".into()),
+        reason: ready
+            .as_ref()
+            .and_then(|condition| condition.reason.clone())
+            .unwrap_or_else(|| "NoCondition".into()),
         message: ready.and_then(|condition| condition.message).unwrap_or_default(),
         pod_cidrs,
         unschedulable: spec.unschedulable.unwrap_or(false),

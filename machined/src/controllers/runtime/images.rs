@@ -12,6 +12,7 @@ use corten_resources::runtime::ServiceStatus;
 use corten_store::Kind as _;
 
 use crate::images::{self, Containerd};
+use crate::run::chain;
 
 /// Between two attempts.
 const RETRY: Duration = Duration::from_secs(2);
@@ -37,7 +38,8 @@ impl Controller for BootImages {
     }
 
     async fn reconcile(&mut self, ctx: &Context) -> Result<Next, BoxError> {
-        let Some(service) = ctx.get::<ServiceStatus>("containerd").filter(|service| service.spec.ready) else {
+        let Some(service) = ctx.get::<ServiceStatus>("containerd").filter(|service| service.spec.ready)
+        else {
             return Ok(Next::Wait);
         };
         if service.spec.pid.is_some() && self.done_for == service.spec.pid {
@@ -50,7 +52,8 @@ impl Controller for BootImages {
             match images::import(&containerd, &path).await {
                 Ok(all) => {
                     for image in all {
-                        let status = ImageStatus { name: image.name, digest: image.digest, error: String::new() };
+                        let status =
+                            ImageStatus { name: image.name, digest: image.digest, error: String::new() };
                         ctx.put::<ImageStatus>(archive, status)?;
                     }
                 }
@@ -68,15 +71,4 @@ impl Controller for BootImages {
         self.done_for = service.spec.pid;
         Ok(Next::Wait)
     }
-}
-
-/// An error with its causes, outermost first.
-pub fn chain(error: &dyn std::error::Error) -> String {
-    let mut text = error.to_string();
-    let mut source = error.source();
-    while let Some(cause) = source {
-        text = format!("{text}: {cause}");
-        source = cause.source();
-    }
-    text
 }

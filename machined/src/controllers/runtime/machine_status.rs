@@ -20,6 +20,7 @@ use serde_json::json;
 
 use crate::controllers::secrets::api::CERTIFICATE;
 use crate::controllers::secrets::files;
+use crate::boot::timeline::Timeline;
 use crate::node::Power;
 
 /// File that the console reads.
@@ -29,12 +30,13 @@ pub const SNAPSHOT: &str = "/run/corten/status.json";
 #[derive(Debug)]
 pub struct MachineStatusController {
     power: Power,
+    timeline: Timeline,
 }
 
 impl MachineStatusController {
     /// Shows the stage that `power` asks for once somebody asked for a reboot or a shutdown.
-    pub fn new(power: Power) -> Self {
-        Self { power }
+    pub fn new(power: Power, timeline: Timeline) -> Self {
+        Self { power, timeline }
     }
 }
 
@@ -71,6 +73,7 @@ impl Controller for MachineStatusController {
 
     async fn reconcile(&mut self, ctx: &Context) -> Result<Next, BoxError> {
         let status = observe(ctx.store(), self.power.stage());
+        mark(ctx.store(), &status, &self.timeline);
         let snapshot = snapshot(ctx.store(), &status).to_string();
         ctx.put::<MachineStatus>(MACHINE, status)?;
         tokio::task::spawn_blocking(move || {
@@ -97,7 +100,11 @@ fn observe(store: &Store, asked: Option<MachineStage>) -> MachineStatus {
     };
     let mut unmet = volumes(store);
     if store.get::<NodeAddresses>(NodeAddresses::ID).is_none_or(|all| all.spec.ips().next().is_none()) {
-        unmet.push(condition("network", "the node has no routable address", "check the Link documents and DHCP"));
+        unmet.push(condition(
+            "network",
+            "the node has no routable address",
+            "check the Link documents and DHCP",
+        ));
     }
     if stage == MachineStage::Maintenance {
         let hint = "osctl apply-config --insecure --fingerprint <shown on the console> -f <config>";
@@ -106,6 +113,30 @@ fn observe(store: &Store, asked: Option<MachineStage>) -> MachineStatus {
     unmet.extend(cluster(store));
     unmet.extend(services(store));
     MachineStatus { stage, ready: stage == MachineStage::Running && unmet.is_empty(), unmet }
+}
+
+/// Notes in the boot timeline what is reached for the first time.
+fn mark(store: &Store, status: &MachineStatus, timeline: &Timeline) {
+    let ready = |id: &str| store.get::<ServiceStatus>(id).is_some_and(|service| service.spec.ready);
+    let mounted = |id: &str| store.get::<VolumeStatus>(id).is_some_and(|volume| volume.spec.is_mounted());
+    let address = || store.get::<NodeAddresses>(NodeAddresses::ID).is_some_and(|all| all.spec.ips().next().is_some());
+    let reached = [
+        ("state-mounted", mounted(labels::STATE)),
+        ("ephemeral-mounted", mounted(labels::EPHEMERAL)),
+        ("network", address()),
+        ("config", store.get::<MachineConfig>(MachineConfig::ACTIVE).is_some()),
+        ("api", ready("apid")),
+        ("containerd", ready("containerd")),
+        ("etcd", ready("etcd")),
+        ("kube-apiserver", ready("kube-apiserver")),
+        ("kubelet", ready("kubelet")),
+        ("images", store.list::<ImageStatus>().len() == 2),
+        ("node-ready", store.list::<NodeStatus>().iter().any(|node| node.spec.ready)),
+        ("machine-ready", status.ready),
+    ];
+    for (name, _) in reached.iter().filter(|(_, reached)| *reached) {
+        timeline.mark_once(name);
+    }
 }
 
 /// Why STATE will not come up without an operator.
@@ -132,7 +163,8 @@ fn cluster(store: &Store) -> Vec<UnmetCondition> {
     let mut unmet = Vec::new();
     let Some(config) = store.get::<KubernetesConfig>("local") else { return unmet };
     if config.spec.role == Role::ControlPlane && store.get::<EtcdMember>("local").is_none() {
-        let data_lost = store.get::<ControllerStatus>("etcd/member").map(|status| status.spec.last_error.clone());
+        let data_lost =
+            store.get::<ControllerStatus>("etcd/member").map(|status| status.spec.last_error.clone());
         match data_lost.filter(|error| !error.is_empty()) {
             Some(error) => unmet.push(condition("etcd-member", &error, "")),
             None => unmet.push(condition(
@@ -183,7 +215,12 @@ fn services(store: &Store) -> Vec<UnmetCondition> {
 }
 
 fn condition(name: &str, reason: &str, hint: &str) -> UnmetCondition {
-    UnmetCondition { name: name.to_owned(), reason: reason.to_owned(), causes: Vec::new(), hint: hint.to_owned() }
+    UnmetCondition {
+        name: name.to_owned(),
+        reason: reason.to_owned(),
+        causes: Vec::new(),
+        hint: hint.to_owned(),
+    }
 }
 
 /// What the console shows; see `dashboard`.
@@ -211,4 +248,3 @@ fn snapshot(store: &Store, status: &MachineStatus) -> serde_json::Value {
         "unmet": status.unmet,
     })
 }
-

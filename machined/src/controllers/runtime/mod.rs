@@ -4,3 +4,4 @@ pub mod bootstrap;
 pub mod images;
 pub mod machine_status;
 pub mod node_services;
+pub mod persist;

@@ -106,7 +106,12 @@ fn wish(ctx: &Context) -> Option<Wish> {
 fn make(ctx: &Context, wish: &Wish) -> Result<(BTreeMap<String, String>, String), BoxError> {
     let (leaf, ca) = match config::active(ctx.store()) {
         Some(config) if wish.config.is_some() => {
-            let key = config.machine.ca.key.as_ref().ok_or("Machine has no ca.key: this node cannot sign its own")?;
+            let key = config
+                .machine
+                .ca
+                .key
+                .as_ref()
+                .ok_or("Machine has no ca.key: this node cannot sign its own")?;
             let ca = corten_pki::Ca { cert_pem: config.machine.ca.certificate.clone(), key_pem: key.clone() };
             let leaf = ca.issue(&LeafRequest {
                 common_name: wish.names.last().cloned().unwrap_or_default(),

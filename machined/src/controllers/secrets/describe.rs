@@ -18,7 +18,8 @@ pub(super) fn describe(pem: &str) -> Result<(CertificateStatus, jiff::Timestamp)
     let (from, to) = (validity.not_before.timestamp(), validity.not_after.timestamp());
     let renew_at = jiff::Timestamp::from_second(from + (to - from) / 2)?;
     let subject = certificate.subject();
-    let text = |names: Vec<Result<&str, _>>| names.into_iter().filter_map(Result::ok).map(str::to_owned).collect();
+    let text =
+        |names: Vec<Result<&str, _>>| names.into_iter().filter_map(Result::ok).map(str::to_owned).collect();
     let organizations: Vec<String> = text(subject.iter_organization().map(|name| name.as_str()).collect());
     let common_names: Vec<String> = text(subject.iter_common_name().map(|name| name.as_str()).collect());
     let names = certificate.subject_alternative_name()?.map(|extension| &extension.value.general_names);
@@ -29,6 +30,7 @@ pub(super) fn describe(pem: &str) -> Result<(CertificateStatus, jiff::Timestamp)
         not_before: jiff::Timestamp::from_second(from)?.to_string(),
         not_after: jiff::Timestamp::from_second(to)?.to_string(),
         renew_at: renew_at.to_string(),
+        issuer: certificate.issuer().to_string(),
         fingerprint: corten_pki::fingerprint(pem)?,
     };
     Ok((status, renew_at))

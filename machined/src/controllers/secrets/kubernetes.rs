@@ -66,13 +66,15 @@ impl Controller for KubernetesSecrets {
     }
 
     async fn reconcile(&mut self, ctx: &Context) -> Result<Next, BoxError> {
-        let (Some(config), Some(inputs)) = (crate::controllers::config::active(ctx.store()), gather(ctx)) else {
+        let (Some(config), Some(inputs)) = (crate::controllers::config::active(ctx.store()), gather(ctx))
+        else {
             return Ok(Next::Wait);
         };
         if !inputs.is_control_plane() {
             return Ok(Next::Wait); // a worker's certificates come from the control plane when it joins
         }
-        let extra_names = config.api_server.as_ref().map(|server| server.cert_sans.clone()).unwrap_or_default();
+        let extra_names =
+            config.api_server.as_ref().map(|server| server.cert_sans.clone()).unwrap_or_default();
         let mut components = BTreeMap::new();
         let mut certificates = BTreeMap::new();
         for needs in plan(&inputs, &extra_names) {
@@ -145,7 +147,13 @@ fn issue(wish: &Leaf, config: &Config) -> Result<Issued, BoxError> {
         key: Key::P256,
     })?;
     let (status, renew_at) = describe(&leaf.cert_pem)?;
-    Ok(Issued { wish: wish.clone(), certificate: leaf.cert_pem, key: leaf.key_pem.expose().to_owned(), status, renew_at })
+    Ok(Issued {
+        wish: wish.clone(),
+        certificate: leaf.cert_pem,
+        key: leaf.key_pem.expose().to_owned(),
+        status,
+        renew_at,
+    })
 }
 
 fn ca(config: &Config, issuer: Issuer) -> Result<Ca, BoxError> {
@@ -164,7 +172,12 @@ fn roots(component: &str, config: &Config) -> Result<BTreeMap<String, String>, B
     let mut files = BTreeMap::new();
     let mut add = |name: &str, content: String| drop(files.insert(name.to_owned(), content));
     let service_account = || -> Result<String, BoxError> {
-        Ok(cluster.service_account_key.as_ref().ok_or("Cluster has no serviceAccountKey")?.expose().to_owned())
+        Ok(cluster
+            .service_account_key
+            .as_ref()
+            .ok_or("Cluster has no serviceAccountKey")?
+            .expose()
+            .to_owned())
     };
     match component {
         "etcd" => add("ca.crt", ca(config, Issuer::Etcd)?.cert_pem),
@@ -190,7 +203,8 @@ fn roots(component: &str, config: &Config) -> Result<BTreeMap<String, String>, B
 /// Secrets are written with secretbox; `identity` reads what was there before.
 /// <https://kubernetes.io/docs/tasks/administer-cluster/encrypt-data/>
 fn encryption(config: &Config) -> Result<String, BoxError> {
-    let key = config.cluster.encryption_key.as_ref().ok_or("Cluster has no encryptionKey")?.expose().to_owned();
+    let key =
+        config.cluster.encryption_key.as_ref().ok_or("Cluster has no encryptionKey")?.expose().to_owned();
     if BASE64_STANDARD.decode(&key)?.len() != 32 {
         return Err("encryptionKey is not 32 bytes in base64".into());
     }

@@ -197,15 +197,19 @@ mod tests {
     #[test]
     fn only_the_node_agent_is_a_master() {
         for needs in plan(&single_node(), &[]) {
-            let master = needs.leaves.iter().any(|leaf| leaf.organizations.iter().any(|o| o == "system:masters"));
+            let master =
+                needs.leaves.iter().any(|leaf| leaf.organizations.iter().any(|o| o == "system:masters"));
             assert_eq!(master, needs.component == "machined", "{}", needs.component);
         }
     }
 
     #[test]
     fn hosts_are_found_in_urls() {
-        for (url, host) in [("https://a.b:6443", "a.b"), ("https://[fd00::1]:6443/", "fd00::1"), ("https://10.0.0.1", "10.0.0.1")]
-        {
+        for (url, host) in [
+            ("https://a.b:6443", "a.b"),
+            ("https://[fd00::1]:6443/", "fd00::1"),
+            ("https://10.0.0.1", "10.0.0.1"),
+        ] {
             assert_eq!(host_of(url), Some(host), "{url}");
         }
     }

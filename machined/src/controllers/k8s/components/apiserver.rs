@@ -98,7 +98,8 @@ fn policy_arguments() -> Vec<(&'static str, String)> {
 
 /// Anonymous requests reach the health endpoints and nothing else.
 fn authentication() -> File {
-    let paths: Vec<_> = ["/livez", "/readyz", "/healthz"].iter().map(|path| json!({ "path": path })).collect();
+    let paths: Vec<_> =
+        ["/livez", "/readyz", "/healthz"].iter().map(|path| json!({ "path": path })).collect();
     File::json(
         format!("{CONFIG_DIR}/authentication.json"),
         &json!({

@@ -107,7 +107,10 @@ fn hosts(mirror: &Mirror) -> File {
         )
     });
     let server = format!("server = \"https://{}\"\n\n", mirror.host);
-    File::new(format!("{REGISTRIES}/{}/hosts.toml", mirror.host), server + &sections.collect::<Vec<_>>().join("\n"))
+    File::new(
+        format!("{REGISTRIES}/{}/hosts.toml", mirror.host),
+        server + &sections.collect::<Vec<_>>().join("\n"),
+    )
 }
 
 #[cfg(test)]
@@ -116,8 +119,11 @@ mod tests {
 
     #[test]
     fn a_mirror_becomes_a_hosts_file() {
-        let mirror =
-            Mirror { host: "docker.io".into(), endpoints: vec!["https://m:5000".into()], override_path: false };
+        let mirror = Mirror {
+            host: "docker.io".into(),
+            endpoints: vec!["https://m:5000".into()],
+            override_path: false,
+        };
         let component = containerd(&[mirror]);
         let file = &component.files[1];
         assert_eq!(file.path, "/etc/containerd/certs.d/docker.io/hosts.toml");

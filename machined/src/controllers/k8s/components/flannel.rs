@@ -33,14 +33,19 @@ pub(super) fn flanneld(inputs: &Inputs) -> Component {
         "--ip-masq=true".into(),
         format!("--healthz-port={}", ports::FLANNEL_HEALTH),
     ];
-    let probe = Probe::Http { address: format!("127.0.0.1:{}", ports::FLANNEL_HEALTH), path: "/healthz".into() };
+    let probe =
+        Probe::Http { address: format!("127.0.0.1:{}", ports::FLANNEL_HEALTH), path: "/healthz".into() };
     let mut requires = Vec::new();
     if inputs.is_control_plane() {
         requires.push(Requirement::Service("kube-apiserver".into()));
     }
     let service = ServiceSpec {
         command: command(NAME, args),
-        environment: [("NODE_NAME".to_owned(), inputs.node_name.clone()), ("PATH".to_owned(), "/usr/bin".to_owned())].into(),
+        environment: [
+            ("NODE_NAME".to_owned(), inputs.node_name.clone()),
+            ("PATH".to_owned(), "/usr/bin".to_owned()),
+        ]
+        .into(),
         directories: vec![Directory { path: "/run/flannel".into(), mode: 0o755, uid: 0 }],
         capabilities: Some(["CAP_NET_ADMIN", "CAP_NET_RAW", "CAP_DAC_OVERRIDE"].map(str::to_owned).to_vec()),
         no_new_privileges: true,

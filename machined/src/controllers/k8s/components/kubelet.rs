@@ -21,10 +21,12 @@ pub(super) fn kubelet(inputs: &Inputs) -> Component {
         format!("--node-ip={}", node_ips.first().cloned().unwrap_or_default()),
     ];
     if !inputs.node_labels.is_empty() {
-        let labels: Vec<_> = inputs.node_labels.iter().map(|(name, value)| format!("{name}={value}")).collect();
+        let labels: Vec<_> =
+            inputs.node_labels.iter().map(|(name, value)| format!("{name}={value}")).collect();
         args.push(format!("--node-labels={}", labels.join(",")));
     }
-    let probe = Probe::Http { address: format!("127.0.0.1:{}", ports::KUBELET_HEALTH), path: "/healthz".into() };
+    let probe =
+        Probe::Http { address: format!("127.0.0.1:{}", ports::KUBELET_HEALTH), path: "/healthz".into() };
     let service = ServiceSpec {
         command: command(NAME, args),
         environment: [("PATH".to_owned(), "/usr/bin:/usr/sbin".to_owned())].into(),

@@ -16,7 +16,7 @@ use corten_resources::runtime::{HealthCheck, Probe, ServiceSpec};
 use sha2::{Digest, Sha256};
 
 use super::inputs::Inputs;
-pub use containerd::{SANDBOX_IMAGE, Mirror, containerd};
+pub use containerd::{Mirror, SANDBOX_IMAGE, containerd};
 
 /// A file that a component reads.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -1,0 +1,57 @@
+//! The end of a boot that cannot go on: one message on every console, a pause to read it, a reboot.
+
+use std::error::Error;
+use std::fs::OpenOptions;
+use std::io::Write;
+use std::time::Duration;
+
+use corten_sys::kmsg::{self, Level};
+use corten_sys::reboot::{self, Ending};
+
+/// Long enough to be read and photographed, short enough for a machine that mends itself by trying again.
+const PAUSE: Duration = Duration::from_secs(10);
+
+/// Tells why this boot ends, and ends it.
+pub fn fatal(error: &dyn Error) -> ! {
+    say(&format!("corten: cannot boot: {}", chain(error)));
+    say(&format!("corten: rebooting in {} seconds", PAUSE.as_secs()));
+    std::thread::sleep(PAUSE);
+    loop {
+        let _ = reboot::now(Ending::Reboot);
+        // Only without the right to reboot, that is, in a container. Ending PID 1 would be a kernel panic.
+        std::thread::sleep(PAUSE);
+    }
+}
+
+/// Shows a line on every console, and keeps it in the kernel's log.
+pub fn say(line: &str) {
+    // Emergencies are shown however quiet the kernel was told to be.
+    if kmsg::write(Level::Emergency, line).is_err()
+        && let Ok(mut console) = OpenOptions::new().write(true).open("/dev/console")
+    {
+        let _ = writeln!(console, "{line}");
+    }
+}
+
+/// An error with everything that caused it, in one line.
+pub fn chain(error: &dyn Error) -> String {
+    let causes = std::iter::successors(Some(error), |error| error.source());
+    causes.map(ToString::to_string).collect::<Vec<_>>().join(": ")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[derive(Debug, thiserror::Error)]
+    #[error("mount the root")]
+    struct Outer {
+        source: std::io::Error,
+    }
+
+    #[test]
+    fn the_whole_chain_is_told() {
+        let error = Outer { source: std::io::Error::other("no such device") };
+        assert_eq!(chain(&error), "mount the root: no such device");
+    }
+}

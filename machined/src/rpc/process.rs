@@ -1,0 +1,64 @@
+//! `ProcessService`: what runs, from `/proc`.
+
+use corten_api::v1::process_service_server::ProcessService;
+use corten_api::v1::{ListProcessesRequest, ListProcessesResponse, Process};
+use corten_api::{codes, error};
+use procfs::Current as _;
+use tonic::{Request, Response, Status};
+
+use super::Api;
+
+#[tonic::async_trait]
+impl ProcessService for Api {
+    async fn list(&self, _request: Request<ListProcessesRequest>) -> Result<Response<ListProcessesResponse>, Status> {
+        let answer = tokio::task::spawn_blocking(observe).await;
+        let answer = answer.map_err(|e| error::to_status(codes::INTERNAL, &e, ""))?;
+        answer.map(Response::new).map_err(|e| error::to_status(codes::INTERNAL, &e, ""))
+    }
+}
+
+fn observe() -> procfs::ProcResult<ListProcessesResponse> {
+    let memory = procfs::Meminfo::current()?;
+    let available = memory.mem_available.unwrap_or(memory.mem_free);
+    // A process that ends while it is looked at is left out.
+    let mut processes: Vec<Process> =
+        procfs::process::all_processes()?.filter_map(Result::ok).filter_map(|process| one(&process).ok().flatten()).collect();
+    processes.sort_by_key(|process| process.pid);
+    Ok(ListProcessesResponse {
+        processes,
+        memory_used_bytes: memory.mem_total.saturating_sub(available),
+        memory_total_bytes: memory.mem_total,
+    })
+}
+
+/// `None` for a kernel thread: it has no command line and no memory of its own.
+fn one(process: &procfs::process::Process) -> procfs::ProcResult<Option<Process>> {
+    let stat = process.stat()?;
+    let command = process.cmdline()?;
+    if command.is_empty() && stat.vsize == 0 {
+        return Ok(None);
+    }
+    let pss = process.smaps_rollup().ok().and_then(|rollup| {
+        rollup.memory_map_rollup.into_iter().next()?.extension.map.get("Pss").copied()
+    });
+    let cgroup = process.cgroups()?.into_iter().find(|group| group.hierarchy == 0).map(|group| group.pathname);
+    let ticks = procfs::ticks_per_second().max(1);
+    Ok(Some(Process {
+        pid: number(stat.pid),
+        parent_pid: number(stat.ppid),
+        uid: process.uid()?,
+        name: stat.comm,
+        command: command.join(" "),
+        state: stat.state.to_string(),
+        threads: number(stat.num_threads),
+        rss_bytes: stat.rss * procfs::page_size(),
+        pss_bytes: pss.unwrap_or(0),
+        cpu_ms: (stat.utime + stat.stime) * 1000 / ticks,
+        cgroup: cgroup.unwrap_or_default(),
+    }))
+}
+
+/// Numbers of the kernel that are never negative.
+fn number(value: impl TryInto<u32>) -> u32 {
+    value.try_into().unwrap_or(0)
+}

@@ -1,0 +1,150 @@
+//! The running machine: builds each part in the order of its needs, starts it, and waits for the end.
+
+use std::ffi::OsString;
+use std::process::ExitCode;
+use std::time::Duration;
+
+use corten_constants::paths;
+use corten_controller::Runtime;
+use corten_store::Store;
+use corten_supervisor::{EventBus, LogStore, Supervisor};
+use corten_sys::process::Reaper;
+use tokio::sync::watch;
+
+use crate::boot::kernel_log::KernelLog;
+use crate::boot::timeline::Timeline;
+use crate::controllers::config::acquire::{Acquire, ConfigStore};
+use crate::controllers::k8s::{cni::Cni, component_config::ComponentConfig, manifests::Manifests, node::NodeFollower};
+use crate::controllers::runtime::bootstrap::{Bootstrap, Marker};
+use crate::controllers::runtime::images::BootImages;
+use crate::controllers::runtime::machine_status::MachineStatusController;
+use crate::controllers::runtime::node_services::NodeServices;
+use crate::controllers::runtime::persist::Persist;
+use crate::controllers::secrets::{api::ApiCertificate, kubernetes::KubernetesSecrets};
+use crate::controllers::{block, network, time};
+use crate::node::{Node, Power};
+use crate::{boot, native, own_log, rpc, shutdown};
+
+/// Between two attempts to serve the API.
+const RETRY: Duration = Duration::from_secs(1);
+
+/// A machine whose parts run.
+#[derive(Debug)]
+struct Running {
+    node: Node,
+    controllers: watch::Sender<bool>,
+}
+
+/// PID 1 of the root. Returns only when it was not started as such.
+pub fn main(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
+    let mut arguments = arguments.into_iter();
+    if std::process::id() != 1 {
+        return match arguments.next() {
+            Some(word) if word == "native" => native::main(arguments),
+            _ => ExitCode::FAILURE,
+        };
+    }
+    let early = boot::early();
+    let timeline = early.timeline.clone();
+    let runtime = match runtime_of_tokio() {
+        Ok(runtime) => runtime,
+        Err(error) => boot::fatal::fatal(&format!("start the async runtime: {error}")),
+    };
+    timeline.mark("runtime");
+    runtime.block_on(async {
+        let running = match start(early) {
+            Ok(running) => running,
+            Err(error) => boot::fatal::fatal(&format!("start the machine: {}", chain(&error))),
+        };
+        tokio::spawn(boot::power::watch(running.node.power.clone()));
+        let request = running.node.power.wait().await;
+        let _ = running.controllers.send(true); // nobody listens when the controllers are gone already
+        shutdown::run(request, &running.node).await;
+    });
+    boot::fatal::fatal("the shutdown came back")
+}
+
+/// Two workers are enough: the machine's own work is waiting.
+pub(crate) fn runtime_of_tokio() -> std::io::Result<tokio::runtime::Runtime> {
+    tokio::runtime::Builder::new_multi_thread().worker_threads(2).max_blocking_threads(32).enable_all().build()
+}
+
+/// The parts that the API needs.
+///
+/// # Errors
+/// When not even processes can be started.
+pub(crate) fn node(timeline: Timeline) -> std::io::Result<(Node, Reaper)> {
+    let logs = LogStore::new();
+    own_log::start(logs.clone());
+    let store = Store::new();
+    corten_resources::register_all(&store);
+    let reaper = Reaper::start()?;
+    let events = EventBus::new();
+    let supervisor = Supervisor::start(store.clone(), reaper.clone(), logs.clone(), events.clone());
+    let node = Node {
+        store,
+        supervisor,
+        logs,
+        events,
+        kernel_log: KernelLog::start(),
+        config: ConfigStore::default(),
+        member: Marker::default(),
+        power: Power::default(),
+        timeline,
+    };
+    Ok((node, reaper))
+}
+
+/// Builds and starts everything.
+fn start(early: boot::Early) -> std::io::Result<Running> {
+    let (node, reaper) = node(early.timeline)?;
+    let (controllers, stop) = watch::channel(false);
+    runtime(&node, reaper).start(stop);
+    tokio::spawn(serve(node.clone()));
+    Ok(Running { node, controllers })
+}
+
+/// All controllers, by area.
+fn runtime(node: &Node, reaper: Reaper) -> Runtime {
+    let mut all = Runtime::new(node.store.clone());
+    block::add(&mut all, reaper);
+    network::add(&mut all);
+    time::add(&mut all);
+    all.add(Acquire::new(node.config.clone()));
+    all.add(ApiCertificate::default());
+    all.add(KubernetesSecrets::default());
+    all.add(NodeServices);
+    all.add(Persist::new(node.logs.clone()));
+    all.add(MachineStatusController::new(node.power.clone(), node.timeline.clone()));
+    all.add(Bootstrap::new(node.member.clone()));
+    all.add(ComponentConfig);
+    all.add(BootImages::default());
+    all.add(NodeFollower::default());
+    all.add(Cni);
+    all.add(Manifests);
+    all
+}
+
+/// Serves the API for ever: whatever ends it is told, and it starts again.
+async fn serve(node: Node) {
+    loop {
+        let task = tokio::spawn(rpc::serve(node.clone(), paths::MACHINED_SOCKET));
+        match task.await {
+            Ok(Ok(())) => tracing::error!("the API ended by itself"),
+            Ok(Err(error)) => tracing::error!(error = chain(&error), "the API is not served"),
+            Err(panic) => tracing::error!(%panic, "the API died"),
+        }
+        tokio::time::sleep(RETRY).await;
+    }
+}
+
+/// An error with its causes, outermost first.
+pub fn chain(error: &dyn std::error::Error) -> String {
+    let mut text = error.to_string();
+    let mut source = error.source();
+    while let Some(cause) = source {
+        text = format!("{text}: {cause}");
+        source = cause.source();
+    }
+    text
+}

@@ -1,0 +1,61 @@
+//! What this node runs, as the image and the kernel say it.
+
+use std::sync::LazyLock;
+
+use serde::Deserialize;
+
+/// Where the image build writes the versions of the components.
+const COMPONENTS: &str = "/usr/share/corten/components.json";
+
+/// Versions of the upstream components in the image; empty where the file does not say.
+#[derive(Debug, Clone, Default, Deserialize)]
+#[serde(default)]
+pub struct Components {
+    /// Kubernetes.
+    pub kubernetes: String,
+    /// containerd.
+    pub containerd: String,
+    /// etcd.
+    pub etcd: String,
+}
+
+/// The versions, read once.
+pub fn components() -> &'static Components {
+    static READ: LazyLock<Components> = LazyLock::new(|| {
+        let text = std::fs::read_to_string(COMPONENTS).unwrap_or_default();
+        serde_json::from_str(&text).unwrap_or_default()
+    });
+    &READ
+}
+
+/// Release of the running kernel.
+pub fn kernel() -> String {
+    line("/proc/sys/kernel/osrelease")
+}
+
+/// Changes with every boot.
+pub fn boot_id() -> String {
+    line("/proc/sys/kernel/random/boot_id")
+}
+
+/// Stays the same for the life of STATE. `machine-id(5)`.
+pub fn machine_id() -> String {
+    line("/etc/machine-id")
+}
+
+/// dm-verity root hash that the kernel command line names, empty when it names none.
+pub fn root_hash() -> String {
+    let cmdline = line("/proc/cmdline");
+    cmdline.split_whitespace().find_map(|word| word.strip_prefix("corten.roothash=")).unwrap_or_default().to_owned()
+}
+
+/// Milliseconds since the kernel started.
+pub fn uptime_ms() -> u64 {
+    let text = line("/proc/uptime");
+    let seconds: f64 = text.split(' ').next().and_then(|word| word.parse().ok()).unwrap_or(0.0);
+    std::time::Duration::try_from_secs_f64(seconds).map_or(0, |up| u64::try_from(up.as_millis()).unwrap_or(u64::MAX))
+}
+
+fn line(path: &str) -> String {
+    std::fs::read_to_string(path).unwrap_or_default().trim().to_owned()
+}
