@@ -27,32 +27,32 @@ const IN_USE: Duration = Duration::from_secs(2 * 60 * 60);
 const KEY_LENGTH: usize = 32;
 
 /// The checkout that this task works on.
-pub fn workspace_root() -> PathBuf {
+pub(crate) fn workspace_root() -> PathBuf {
     let package = env::var_os("CARGO_MANIFEST_DIR").unwrap_or_else(|| env!("CARGO_MANIFEST_DIR").into());
     let root = Path::new(&package).ancestors().nth(2).unwrap_or(Path::new("."));
     root.to_path_buf()
 }
 
 /// Where tasks leave what they made, in the checkout.
-pub fn out_dir() -> PathBuf {
+pub(crate) fn out_dir() -> PathBuf {
     workspace_root().join("_out")
 }
 
 /// Everything that a result depends on.
 #[derive(Debug, Clone, Default)]
-pub struct Inputs {
+pub(crate) struct Inputs {
     hash: Sha256,
 }
 
 impl Inputs {
     /// Starts with nothing.
-    pub fn new() -> Self {
+    pub(crate) fn new() -> Self {
         Self::default()
     }
 
     /// Adds a value, such as a flag or a tool's version.
     #[must_use]
-    pub fn value(mut self, label: &str, value: impl AsRef<[u8]>) -> Self {
+    pub(crate) fn value(mut self, label: &str, value: impl AsRef<[u8]>) -> Self {
         // With the lengths in front, no two lists of entries run together into the same bytes.
         for part in [label.as_bytes(), value.as_ref()] {
             self.hash.update((part.len() as u64).to_le_bytes());
@@ -63,7 +63,7 @@ impl Inputs {
 
     /// Adds a file's contents and whether it is executable, under a name that is the same on every
     /// machine.
-    pub fn file(self, label: &str, path: &Path) -> Result<Self> {
+    pub(crate) fn file(self, label: &str, path: &Path) -> Result<Self> {
         let mut file = File::open(path).with_context(|| format!("open {}", path.display()))?;
         let executable = file.metadata()?.permissions().mode() & 0o111 != 0;
         let mut hash = Sha256::new();
@@ -73,7 +73,7 @@ impl Inputs {
     }
 
     /// Adds every file in a folder and below, by name and contents.
-    pub fn folder(mut self, label: &str, path: &Path) -> Result<Self> {
+    pub(crate) fn folder(mut self, label: &str, path: &Path) -> Result<Self> {
         let entries = fs::read_dir(path).with_context(|| format!("list {}", path.display()))?;
         let mut names = entries.map(|entry| Ok(entry?.file_name())).collect::<io::Result<Vec<OsString>>>()?;
         names.sort();
@@ -86,7 +86,7 @@ impl Inputs {
     }
 
     /// The name of these inputs.
-    pub fn key(&self) -> String {
+    pub(crate) fn key(&self) -> String {
         let digest = self.hash.clone().finalize();
         let mut key: String = digest.iter().map(|byte| format!("{byte:02x}")).collect();
         key.truncate(KEY_LENGTH);
@@ -97,7 +97,7 @@ impl Inputs {
 /// Returns the folder with the results of `name` for these inputs; makes it when it is not there.
 ///
 /// `produce` writes the files `outputs` into the folder that it is given.
-pub fn build(
+pub(crate) fn build(
     name: &str,
     inputs: &Inputs,
     outputs: &[&str],
@@ -107,7 +107,7 @@ pub fn build(
 }
 
 /// Puts a file of the cache where a user looks for it, as a hard link when the disk is the same.
-pub fn place(from: &Path, to: &Path) -> Result<()> {
+pub(crate) fn place(from: &Path, to: &Path) -> Result<()> {
     let folder = to.parent().context("a file has a folder")?;
     fs::create_dir_all(folder).with_context(|| format!("create {}", folder.display()))?;
     match fs::remove_file(to) {

@@ -25,7 +25,7 @@ Signed-By: /usr/share/keyrings/debian-archive-keyring.gpg
 
 /// What a task is about to do.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Group {
+pub(crate) enum Group {
     /// Compile the components, and make the root file system and the disk image.
     Build,
     /// Take a kernel apart, and pack an initramfs.
@@ -103,7 +103,7 @@ impl Group {
 }
 
 /// Makes sure that the packages of a group are installed.
-pub fn ensure(group: Group) -> Result<()> {
+pub(crate) fn ensure(group: Group) -> Result<()> {
     let release = this_release()?;
     let packages = group.packages(release);
     let missing = missing(packages, &installed(packages)?)?;

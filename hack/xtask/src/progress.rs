@@ -21,7 +21,7 @@ const POLL: Duration = Duration::from_millis(50);
 const HEARTBEAT: Duration = Duration::from_secs(60);
 
 /// Opens a part of a task that has several steps.
-pub fn header(title: &str) {
+pub(crate) fn header(title: &str) {
     if io::stdout().is_terminal() {
         println!("\x1b[1m{title}\x1b[0m");
     } else {
@@ -30,7 +30,7 @@ pub fn header(title: &str) {
 }
 
 /// Says one thing about a step: `components/runc: up to date`.
-pub fn note(step: &str, message: &str) {
+pub(crate) fn note(step: &str, message: &str) {
     println!("  {step}: {message}");
     // When the task is piped into a file, whoever follows that file wants the line now.
     let _ = io::stdout().flush();
@@ -38,32 +38,32 @@ pub fn note(step: &str, message: &str) {
 
 /// A step that is being timed.
 #[derive(Debug)]
-pub struct Step {
+pub(crate) struct Step {
     name: String,
     started: Instant,
 }
 
 impl Step {
     /// Says that the step starts.
-    pub fn start(name: &str, doing: &str) -> Self {
+    pub(crate) fn start(name: &str, doing: &str) -> Self {
         note(name, doing);
         Self { name: name.to_owned(), started: Instant::now() }
     }
 
     /// Says that the step ended well, and how long it took.
-    pub fn done(self, what: &str) {
+    pub(crate) fn done(self, what: &str) {
         note(&self.name, &format!("{what} in {}", elapsed(self.started.elapsed())));
     }
 }
 
 /// Runs a program with its output in `_out/log/<step>.log`; a failure shows the end of it.
-pub fn run(step: &str, command: &mut Command) -> Result<()> {
+pub(crate) fn run(step: &str, command: &mut Command) -> Result<()> {
     let path = log_path(&cache::out_dir(), step);
     run_logged(step, command, &path)
 }
 
 /// Runs a program and returns what it wrote on stdout.
-pub fn output(command: &mut Command) -> Result<String> {
+pub(crate) fn output(command: &mut Command) -> Result<String> {
     let name = describe(command);
     let output = command.stdin(Stdio::null()).output().with_context(|| format!("start {name}"))?;
     if !output.status.success() {
@@ -126,7 +126,7 @@ fn tail(text: &str, lines: usize) -> String {
 }
 
 /// A duration as a person would say it: `0.4s`, `52s`, `4m12s`.
-pub fn elapsed(duration: Duration) -> String {
+pub(crate) fn elapsed(duration: Duration) -> String {
     let seconds = duration.as_secs();
     match seconds {
         0..10 => format!("{:.1}s", duration.as_secs_f64()),

@@ -15,7 +15,7 @@ const OLDEST: (u32, u32) = (1, 21);
 
 /// The Go tool that builds the components.
 #[derive(Debug)]
-pub struct Go {
+pub(crate) struct Go {
     program: PathBuf,
     /// What a build of ours uses: `go1.26.8`.
     pub version: String,
@@ -24,7 +24,7 @@ pub struct Go {
 
 impl Go {
     /// Finds a Go that can build modules which ask for `minimum`; `None` when there is none at all.
-    pub fn find(minimum: &str) -> Result<Option<Self>> {
+    pub(crate) fn find(minimum: &str) -> Result<Option<Self>> {
         let Some(program) = search() else { return Ok(None) };
         let local = go_version(&program, "local")?;
         if parse_version(&local)? < (OLDEST.0, OLDEST.1, 0) {
@@ -39,7 +39,7 @@ impl Go {
     }
 
     /// Builds one program of a component into `output`.
-    pub fn build(
+    pub(crate) fn build(
         &self,
         folder: &Path,
         component: &Component,
@@ -56,7 +56,7 @@ impl Go {
     }
 
     /// What a build depends on beside its files; the user's own settings are no part of it.
-    pub fn environment(&self, cgo: bool) -> Vec<(&'static str, &'static str)> {
+    pub(crate) fn environment(&self, cgo: bool) -> Vec<(&'static str, &'static str)> {
         vec![
             ("GOTOOLCHAIN", self.toolchain),
             ("GOFLAGS", "-mod=readonly -buildvcs=false"),
@@ -73,16 +73,20 @@ impl Go {
 }
 
 /// The Go modules that a program was built from, with their versions, Go's own library first.
-pub fn go_modules(binary: &Path) -> Result<Vec<(String, String)>> {
-    let program = search().context("no go program found")?;
-    let mut command = Command::new(program);
+pub(crate) fn go_modules(binary: &Path) -> Result<Vec<(String, String)>> {
+    let mut command = Command::new(go_program()?);
     command.args(["version", "-m"]).arg(binary).env("GOTOOLCHAIN", "local");
     parse_modules(&progress::output(&mut command)?)
         .with_context(|| format!("read the modules of {}", binary.display()))
 }
 
+/// The go program of this machine.
+pub fn go_program() -> Result<PathBuf> {
+    search().context("no go program found")
+}
+
 /// The newest Go that one of the components asks for.
-pub fn minimum(root: &Path, components: &[Component]) -> Result<String> {
+pub(crate) fn minimum(root: &Path, components: &[Component]) -> Result<String> {
     let mut newest = String::from("1.21.0");
     for component in components {
         let path = root.join("components").join(&component.name).join("go.mod");

@@ -13,8 +13,8 @@ use std::process::Command;
 use anyhow::{Context as _, Result};
 
 use self::go::Go;
-pub use self::go::go_modules;
-pub use self::versions::Place;
+pub(crate) use self::go::go_modules;
+pub(crate) use self::versions::Place;
 use self::versions::{Component, Versions};
 use crate::cache::{self, Inputs};
 use crate::packages::{self, Group};
@@ -22,14 +22,14 @@ use crate::progress;
 
 /// The programs that were built.
 #[derive(Debug)]
-pub struct Components {
+pub(crate) struct Components {
     /// In the order of `versions.toml`.
     pub programs: Vec<BuiltProgram>,
 }
 
 /// One program that was built.
 #[derive(Debug)]
-pub struct BuiltProgram {
+pub(crate) struct BuiltProgram {
     /// Its file name: `kube`.
     pub name: String,
     /// The file.
@@ -48,19 +48,19 @@ pub struct BuiltProgram {
 
 impl Components {
     /// The program of this name.
-    pub fn program(&self, name: &str) -> Result<&BuiltProgram> {
+    pub(crate) fn program(&self, name: &str) -> Result<&BuiltProgram> {
         let found = self.programs.iter().find(|program| program.name == name);
         found.with_context(|| format!("components/versions.toml names no program {name}"))
     }
 
     /// The programs that go to a place.
-    pub fn at(&self, place: Place) -> impl Iterator<Item = &BuiltProgram> {
+    pub(crate) fn at(&self, place: Place) -> impl Iterator<Item = &BuiltProgram> {
         self.programs.iter().filter(move |program| program.place == place)
     }
 }
 
 /// `cargo xtask components`.
-pub fn run() -> Result<()> {
+pub(crate) fn run() -> Result<()> {
     let components = build_all()?;
     for program in &components.programs {
         let size = fs::metadata(&program.path)?.len();
@@ -72,7 +72,7 @@ pub fn run() -> Result<()> {
 }
 
 /// Builds what is not in the cache, and places all of it.
-pub fn build_all() -> Result<Components> {
+pub(crate) fn build_all() -> Result<Components> {
     progress::header("Upstream components");
     packages::ensure(Group::Build)?;
     let root = cache::workspace_root();

@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 /// The whole file.
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub struct Versions {
+pub(crate) struct Versions {
     /// In the order in which they are built.
     #[serde(rename = "component")]
     pub components: Vec<Component>,
@@ -18,7 +18,7 @@ pub struct Versions {
 /// One upstream project.
 #[derive(Debug, Deserialize, Serialize)]
 #[serde(deny_unknown_fields)]
-pub struct Component {
+pub(crate) struct Component {
     /// Its folder in `components/`.
     pub name: String,
     /// Version of its modules, with the leading `v`.
@@ -44,7 +44,7 @@ pub struct Component {
 /// One program of a component.
 #[derive(Debug, Deserialize, Serialize)]
 #[serde(deny_unknown_fields)]
-pub struct Program {
+pub(crate) struct Program {
     /// Its file name.
     pub name: String,
     /// Go package, seen from the component's folder.
@@ -62,7 +62,7 @@ pub struct Program {
 /// Where a program goes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, Serialize)]
 #[serde(rename_all = "lowercase")]
-pub enum Place {
+pub(crate) enum Place {
     /// The root image of a node.
     Node,
     /// A container image inside the root image.
@@ -73,14 +73,14 @@ pub enum Place {
 
 impl Versions {
     /// Reads the file of a checkout.
-    pub fn load(root: &Path) -> Result<Self> {
+    pub(crate) fn load(root: &Path) -> Result<Self> {
         let path = root.join("components/versions.toml");
         let text = fs::read_to_string(&path).with_context(|| format!("read {}", path.display()))?;
         Self::parse(&text).with_context(|| format!("parse {}", path.display()))
     }
 
     /// Reads and checks the text of the file.
-    pub fn parse(text: &str) -> Result<Self> {
+    pub(crate) fn parse(text: &str) -> Result<Self> {
         let versions: Self = toml::from_str(text)?;
         for component in &versions.components {
             component.version_parts()?;
@@ -103,7 +103,7 @@ impl Versions {
 
 impl Component {
     /// The linker flags of its programs, as one argument of `go build`.
-    pub fn linker_flags(&self) -> Result<String> {
+    pub(crate) fn linker_flags(&self) -> Result<String> {
         let (major, minor) = self.version_parts()?;
         // Without symbols, debug information and a build id, which would differ between folders.
         let mut flags = String::from("-s -w -buildid=");
@@ -115,7 +115,7 @@ impl Component {
     }
 
     /// The tags of one of its programs, as one argument of `go build`.
-    pub fn build_tags(&self, program: &Program) -> String {
+    pub(crate) fn build_tags(&self, program: &Program) -> String {
         let tags: Vec<&str> = self.tags.iter().chain(&program.tags).map(String::as_str).collect();
         tags.join(",")
     }
