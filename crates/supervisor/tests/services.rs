@@ -1,4 +1,5 @@
 //! Real processes under the supervisor.
+#![expect(clippy::unwrap_used, clippy::panic, reason = "a test fails loudly")]
 
 use std::time::Duration;
 
@@ -80,7 +81,8 @@ fn is_alive(pid: i32) -> bool {
 #[tokio::test]
 async fn output_goes_to_the_log_and_states_to_the_events() {
     let bench = Bench::start();
-    let spec = ServiceSpec { restart: RestartPolicy::Never, ..sh("echo out; echo err >&2; printf unfinished") };
+    let spec =
+        ServiceSpec { restart: RestartPolicy::Never, ..sh("echo out; echo err >&2; printf unfinished") };
     bench.put("talker", spec);
     let status = bench.state("talker", ServiceState::Finished).await;
     assert_eq!(status.last_exit.as_deref(), Some("exit code 0"));
@@ -117,7 +119,11 @@ async fn a_crash_loop_is_slowed_down_and_told() {
     // Pauses of 50, 100, 200 and 400 ms, three quarters of each at least.
     assert!(started.elapsed() >= Duration::from_millis(560), "{:?}", started.elapsed());
     assert_eq!((status.restarts, status.ready), (5, false));
-    assert!(status.message.contains("exit code 3") && status.message.contains("5 failures"), "{}", status.message);
+    assert!(
+        status.message.contains("exit code 3") && status.message.contains("5 failures"),
+        "{}",
+        status.message
+    );
     bench.until("crasher", |status| status.restarts == 6).await;
 }
 
@@ -263,7 +269,9 @@ async fn everything_is_stopped_in_reverse_order() {
     let bench = Bench::start();
     let log = bench.path("order");
     let script = |name: &str| {
-        sh(&format!("trap 'sleep 0.1; echo {name} >> {log}; exit 0' TERM; touch {log}.{name}; while :; do sleep 0.02; done"))
+        sh(&format!(
+            "trap 'sleep 0.1; echo {name} >> {log}; exit 0' TERM; touch {log}.{name}; while :; do sleep 0.02; done"
+        ))
     };
     let up = |name: &str| Some(Probe::Path { path: format!("{log}.{name}") });
     bench.put("a", ServiceSpec { readiness: up("a"), ..script("a") });
@@ -286,7 +294,8 @@ async fn stopping_everything_keeps_its_deadline_whatever_the_services_do() {
     };
     bench.put("a", stubborn("a"));
     bench.put("b", ServiceSpec { requires: requires("a"), ..stubborn("b") });
-    let pids = [bench.state("a", ServiceState::Ready).await.pid, bench.state("b", ServiceState::Ready).await.pid];
+    let pids =
+        [bench.state("a", ServiceState::Ready).await.pid, bench.state("b", ServiceState::Ready).await.pid];
     let started = Instant::now();
     let left = bench.handle.stop_all(Duration::from_secs(2)).await;
     assert!(started.elapsed() < Duration::from_millis(2500), "{:?}", started.elapsed());
@@ -300,7 +309,10 @@ async fn directories_are_made_before_the_start() {
     let path = bench.path("one/two");
     let uid = rustix::process::getuid().as_raw();
     let directories = vec![Directory { path: path.clone(), mode: 0o700, uid }];
-    bench.put("tidy", ServiceSpec { directories, restart: RestartPolicy::Never, ..sh(&format!("touch {path}/file")) });
+    bench.put(
+        "tidy",
+        ServiceSpec { directories, restart: RestartPolicy::Never, ..sh(&format!("touch {path}/file")) },
+    );
     let status = bench.state("tidy", ServiceState::Finished).await;
     assert_eq!(status.last_exit.as_deref(), Some("exit code 0"));
     assert!(std::path::Path::new(&path).join("file").exists());
