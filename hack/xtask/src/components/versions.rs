@@ -196,14 +196,14 @@ mod tests {
     }
 
     #[test]
-    fn every_folder_of_components_is_listed() {
+    fn every_folder_with_a_go_mod_is_listed() {
         let root = cache::workspace_root();
         let mut listed: Vec<String> =
             Versions::load(&root).unwrap().components.into_iter().map(|component| component.name).collect();
         listed.sort();
         let entries = fs::read_dir(root.join("components")).unwrap().map(|entry| entry.unwrap());
         let mut folders: Vec<String> = entries
-            .filter(|entry| entry.path().is_dir())
+            .filter(|entry| entry.path().join("go.mod").exists())
             .map(|entry| entry.file_name().into_string().unwrap())
             .collect();
         folders.sort();
