@@ -34,12 +34,16 @@ impl MachineStage {
 }
 
 /// Something that keeps the machine from being ready.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
 pub struct UnmetCondition {
     /// What: `network`, `service kubelet`, `volume EPHEMERAL`.
     pub name: String,
-    /// Why not.
+    /// Why not, one sentence.
     pub reason: String,
+    /// What is behind that, outermost first.
+    pub causes: Vec<String>,
+    /// What an operator can do; may be empty.
+    pub hint: String,
     /// The causes of that, outermost first.
     #[serde(default)]
     pub causes: Vec<String>,
