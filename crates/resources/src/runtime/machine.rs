@@ -44,12 +44,6 @@ pub struct UnmetCondition {
     pub causes: Vec<String>,
     /// What an operator can do; may be empty.
     pub hint: String,
-    /// The causes of that, outermost first.
-    #[serde(default)]
-    pub causes: Vec<String>,
-    /// What an operator can do, empty when there is nothing but to wait.
-    #[serde(default)]
-    pub hint: String,
 }
 
 /// State of the machine. The only resource has the id [`super::MACHINE`].
