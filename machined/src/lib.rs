@@ -5,6 +5,7 @@ pub mod boot;
 pub mod controllers;
 pub mod dashboard;
 pub mod images;
+pub mod kernel_ring;
 pub mod modprobe;
 pub mod native;
 pub mod node;

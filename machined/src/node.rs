@@ -7,10 +7,10 @@ use corten_store::Store;
 use corten_supervisor::{EventBus, LogStore, SupervisorHandle};
 use tokio::sync::Notify;
 
-use crate::boot::kernel_log::KernelLog;
 use crate::boot::timeline::Timeline;
 use crate::controllers::config::acquire::ConfigStore;
 use crate::controllers::runtime::bootstrap::Marker;
+use crate::kernel_ring::KernelRing;
 
 /// The node, as the API sees it. Cheap to clone.
 #[derive(Debug, Clone)]
@@ -24,7 +24,7 @@ pub struct Node {
     /// What happened.
     pub events: EventBus,
     /// What the kernel wrote.
-    pub kernel_log: KernelLog,
+    pub kernel_log: KernelRing,
     /// Config generations.
     pub config: ConfigStore,
     /// Whether this node is a member of etcd.

@@ -11,7 +11,7 @@ use corten_supervisor::{EventBus, LogStore, Supervisor};
 use corten_sys::process::Reaper;
 use tokio::sync::watch;
 
-use crate::boot::kernel_log::KernelLog;
+use crate::boot::cmdline::Cmdline;
 use crate::boot::timeline::Timeline;
 use crate::controllers::config::acquire::{Acquire, ConfigStore};
 use crate::controllers::k8s::{cni::Cni, component_config::ComponentConfig, manifests::Manifests, node::NodeFollower};
@@ -22,7 +22,8 @@ use crate::controllers::runtime::node_services::NodeServices;
 use crate::controllers::runtime::persist::Persist;
 use crate::controllers::secrets::{api::ApiCertificate, kubernetes::KubernetesSecrets};
 use crate::controllers::{block, network, time};
-use crate::node::{Node, Power};
+use crate::kernel_ring::KernelRing;
+use crate::node::{Node, Power, PowerRequest};
 use crate::{boot, native, own_log, rpc, shutdown};
 
 /// Between two attempts to serve the API.
@@ -56,7 +57,7 @@ pub fn main(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
             Ok(running) => running,
             Err(error) => boot::fatal::fatal(&format!("start the machine: {}", chain(&error))),
         };
-        tokio::spawn(boot::power::watch(running.node.power.clone()));
+        tokio::spawn(press(running.node.power.clone()));
         let request = running.node.power.wait().await;
         let _ = running.controllers.send(true); // nobody listens when the controllers are gone already
         shutdown::run(request, &running.node).await;
@@ -86,7 +87,7 @@ pub(crate) fn node(timeline: Timeline) -> std::io::Result<(Node, Reaper)> {
         supervisor,
         logs,
         events,
-        kernel_log: KernelLog::start(),
+        kernel_log: KernelRing::default(),
         config: ConfigStore::default(),
         member: Marker::default(),
         power: Power::default(),
@@ -99,18 +100,22 @@ pub(crate) fn node(timeline: Timeline) -> std::io::Result<(Node, Reaper)> {
 fn start(early: boot::Early) -> std::io::Result<Running> {
     let (node, reaper) = node(early.timeline)?;
     let (controllers, stop) = watch::channel(false);
-    runtime(&node, reaper).start(stop);
+    runtime(&node, reaper, early.cmdline).start(stop);
     tokio::spawn(serve(node.clone()));
+    tokio::spawn(keep_kernel_log(node.clone()));
     Ok(Running { node, controllers })
 }
 
 /// All controllers, by area.
-fn runtime(node: &Node, reaper: Reaper) -> Runtime {
+fn runtime(node: &Node, reaper: Reaper, cmdline: Cmdline) -> Runtime {
     let mut all = Runtime::new(node.store.clone());
     block::add(&mut all, reaper);
-    network::add(&mut all);
+    let fetches_config = cmdline.get("corten.config.url").is_some();
+    if let Err(error) = network::add(&mut all, fetches_config) {
+        tracing::error!(error = chain(&error), "the kernel gives no netlink socket: there will be no network");
+    }
     time::add(&mut all);
-    all.add(Acquire::new(node.config.clone()));
+    all.add(Acquire::new(node.config.clone(), cmdline));
     all.add(ApiCertificate::default());
     all.add(KubernetesSecrets::default());
     all.add(NodeServices);
@@ -136,6 +141,23 @@ async fn serve(node: Node) {
         }
         tokio::time::sleep(RETRY).await;
     }
+}
+
+/// Whoever stands at the machine may send it down, as often as they press.
+async fn press(power: Power) {
+    loop {
+        let action = boot::power::requested().await;
+        power.ask(PowerRequest { action, force: false });
+    }
+}
+
+/// Into the ring for `osctl dmesg`, and as lines into the logs.
+async fn keep_kernel_log(node: Node) {
+    boot::kernel_log::run(|record| {
+        node.logs.append("kernel", boot::kernel_log::line(&record));
+        node.kernel_log.push(record);
+    })
+    .await;
 }
 
 /// An error with its causes, outermost first.

@@ -83,10 +83,10 @@ impl MachineService for Api {
         let answers = messages.map(|message| {
             Ok(KernelMessage {
                 sequence: message.sequence,
-                at_us: message.at_us,
-                priority: message.priority.into(),
+                at_us: message.microseconds,
+                priority: message.level as u32,
                 facility: message.facility.into(),
-                message: message.text.clone(),
+                message: message.message.clone(),
             })
         });
         Ok(Response::new(Box::pin(answers)))
@@ -106,7 +106,7 @@ impl Api {
             ready: machine.ready,
             unmet: machine.unmet.into_iter().map(unmet_to_proto).collect(),
             addresses: addresses.iter().flat_map(|all| all.spec.ips().map(|ip| ip.to_string()).collect::<Vec<_>>()).collect(),
-            role: config.as_ref().map(|config| config.machine.role.to_string()).unwrap_or_default(),
+            role: config.as_ref().map(|config| role(config.machine.role).to_owned()).unwrap_or_default(),
             cluster: config.map(|config| config.cluster.name.clone()).unwrap_or_default(),
             boot_id: versions::boot_id(),
             machine_id: versions::machine_id(),
@@ -116,6 +116,13 @@ impl Api {
             kubernetes_ready: store.get::<NodeStatus>(&hostname).is_some_and(|node| node.spec.ready),
             hostname,
         }
+    }
+}
+
+fn role(role: corten_config::Role) -> &'static str {
+    match role {
+        corten_config::Role::Controlplane => "controlplane",
+        corten_config::Role::Worker => "worker",
     }
 }
 

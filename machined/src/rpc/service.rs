@@ -7,7 +7,7 @@ use corten_api::v1::{
 };
 use corten_api::{codes, error};
 use corten_resources::runtime::{ServiceSpec, ServiceStatus};
-use corten_supervisor::ControlError;
+use corten_supervisor::SupervisorError;
 use tonic::{Request, Response, Status};
 
 use super::auth::Caller;
@@ -24,14 +24,14 @@ impl ServiceService for Api {
     async fn start(&self, request: Request<StartServiceRequest>) -> Result<Response<StartServiceResponse>, Status> {
         self.record(&request, "start", &request.get_ref().id);
         let id = request.into_inner().id;
-        self.0.supervisor.start(&id).await.map_err(|e| self.refusal(&id, &e))?;
+        self.0.supervisor.start(&id).map_err(|e| self.refusal(&id, &e))?;
         Ok(Response::new(StartServiceResponse { service: self.one(&id) }))
     }
 
     async fn stop(&self, request: Request<StopServiceRequest>) -> Result<Response<StopServiceResponse>, Status> {
         self.record(&request, "stop", &request.get_ref().id);
         let id = request.into_inner().id;
-        self.0.supervisor.stop(&id).await.map_err(|e| self.refusal(&id, &e))?;
+        self.0.supervisor.stop(&id).map_err(|e| self.refusal(&id, &e))?;
         Ok(Response::new(StopServiceResponse { service: self.one(&id) }))
     }
 
@@ -41,7 +41,7 @@ impl ServiceService for Api {
     ) -> Result<Response<RestartServiceResponse>, Status> {
         self.record(&request, "restart", &request.get_ref().id);
         let id = request.into_inner().id;
-        self.0.supervisor.restart(&id).await.map_err(|e| self.refusal(&id, &e))?;
+        self.0.supervisor.restart(&id).map_err(|e| self.refusal(&id, &e))?;
         Ok(Response::new(RestartServiceResponse { service: self.one(&id) }))
     }
 }
@@ -51,7 +51,7 @@ impl Api {
         self.0.store.get::<ServiceStatus>(id).map(|resource| to_proto(id, &resource.spec))
     }
 
-    fn refusal(&self, id: &str, failure: &ControlError) -> Status {
+    fn refusal(&self, id: &str, failure: &SupervisorError) -> Status {
         if self.0.store.get::<ServiceSpec>(id).is_none() {
             let message = format!("there is no service {id:?}");
             return error::status(codes::NOT_FOUND, message, "osctl services list shows what there is");

@@ -15,7 +15,8 @@ use corten_store::Kind as _;
 use tokio::sync::Notify;
 
 use super::generations::{Generation, GenerationError, Generations};
-use super::sources::{Found, argument, inline};
+use super::sources::{Found, inline};
+use crate::boot::cmdline::Cmdline;
 
 /// What the API uses to bring a config into force.
 #[derive(Debug, Clone)]
@@ -70,14 +71,15 @@ impl ConfigStore {
 #[derive(Debug)]
 pub struct Acquire {
     config: ConfigStore,
+    cmdline: Cmdline,
     /// Whether the sources besides STATE were asked: once per boot.
     asked: bool,
 }
 
 impl Acquire {
-    /// Takes configs from `config`'s generations.
-    pub fn new(config: ConfigStore) -> Self {
-        Self { config, asked: false }
+    /// Takes configs from `config`'s generations, else from what the kernel command line says.
+    pub fn new(config: ConfigStore, cmdline: Cmdline) -> Self {
+        Self { config, cmdline, asked: false }
     }
 }
 
@@ -141,8 +143,7 @@ impl Controller for Acquire {
 impl Acquire {
     /// The first source with a config that parses. Each tells what it had.
     async fn ask_sources(&self, ctx: &Context) -> Result<Option<Found>, BoxError> {
-        let cmdline = tokio::fs::read_to_string("/proc/cmdline").await.unwrap_or_default();
-        let from_cmdline = match argument(&cmdline, "corten.config.inline") {
+        let from_cmdline = match self.cmdline.get("corten.config.inline") {
             None => Err("corten.config.inline is not on the kernel command line".to_owned()),
             Some(value) => inline(value),
         };

@@ -15,11 +15,6 @@ pub(super) struct Found {
 /// The largest config that is read, in bytes.
 const LIMIT: u64 = 4 << 20;
 
-/// The value of `name=` on the kernel command line.
-pub(super) fn argument<'a>(cmdline: &'a str, name: &str) -> Option<&'a str> {
-    cmdline.split_ascii_whitespace().find_map(|word| word.strip_prefix(name)?.strip_prefix('='))
-}
-
 /// Decodes `corten.config.inline`: base64 of the documents, which may be zstd-compressed.
 ///
 /// # Errors
@@ -45,13 +40,6 @@ pub(super) fn inline(value: &str) -> Result<Found, String> {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn an_argument_is_found_by_its_whole_name() {
-        let cmdline = "quiet corten.config.inlinex=1 corten.config.inline=abc";
-        assert_eq!(argument(cmdline, "corten.config.inline"), Some("abc"));
-        assert_eq!(argument(cmdline, "corten.config.url"), None);
-    }
 
     #[test]
     fn inline_documents_may_be_compressed() {

@@ -11,7 +11,7 @@ use std::time::Duration;
 
 use corten_constants::{ids, paths};
 use corten_controller::{BoxError, Context, Controller, Next};
-use corten_pki::{Key, LeafRequest, Usage};
+use corten_pki::{KeyType, LeafRequest, Usage};
 use corten_resources::config::MachineConfig;
 use corten_resources::network::{HostnameStatus, NodeAddresses};
 use corten_resources::runtime::{MACHINE, MachineStage, MachineStatus};
@@ -120,7 +120,7 @@ fn make(ctx: &Context, wish: &Wish) -> Result<(BTreeMap<String, String>, String)
                 ips: wish.addresses.clone(),
                 usage: Usage::Server,
                 lifetime: LIFETIME,
-                key: Key::Ed25519,
+                key: KeyType::Ed25519,
             })?;
             (leaf, ca.cert_pem)
         }

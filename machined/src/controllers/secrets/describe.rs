@@ -51,13 +51,13 @@ fn alt_name(name: &GeneralName<'_>) -> Option<String> {
 mod tests {
     use std::time::Duration;
 
-    use corten_pki::{Ca, Key, LeafRequest, Usage};
+    use corten_pki::{Ca, KeyType, LeafRequest, Usage};
 
     use super::*;
 
     #[test]
     fn a_leaf_is_renewed_at_half_of_its_life() {
-        let ca = Ca::generate("test", Key::P256).unwrap();
+        let ca = Ca::generate("test", KeyType::P256).unwrap();
         let request = LeafRequest {
             common_name: "n1".into(),
             organizations: vec!["o".into()],
@@ -65,7 +65,7 @@ mod tests {
             ips: vec!["10.0.0.1".parse().unwrap(), "fd00::1".parse().unwrap()],
             usage: Usage::Server,
             lifetime: Duration::from_secs(24 * 3600),
-            key: Key::P256,
+            key: KeyType::P256,
         };
         let (status, renew_at) = describe(&ca.issue(&request).unwrap().cert_pem).unwrap();
         assert_eq!(status.common_name, "n1");

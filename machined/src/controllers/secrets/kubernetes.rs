@@ -12,7 +12,7 @@ use base64::prelude::BASE64_STANDARD;
 use corten_config::Config;
 use corten_constants::paths;
 use corten_controller::{BoxError, Context, Controller, Next};
-use corten_pki::{Ca, Key, LeafRequest, Usage};
+use corten_pki::{Ca, KeyType, LeafRequest, Usage};
 use corten_resources::config::MachineConfig;
 use corten_resources::network::{HostnameStatus, NodeAddresses};
 use corten_resources::secrets::{CertificateStatus, ComponentSecrets};
@@ -144,7 +144,7 @@ fn issue(wish: &Leaf, config: &Config) -> Result<Issued, BoxError> {
         ips: wish.addresses.clone(),
         usage: wish.usage,
         lifetime: LIFETIME,
-        key: Key::P256,
+        key: KeyType::P256,
     })?;
     let (status, renew_at) = describe(&leaf.cert_pem)?;
     Ok(Issued {
@@ -231,7 +231,7 @@ pub fn admin_kubeconfig(config: &Config, lifetime: Duration) -> Result<String, B
         ips: Vec::new(),
         usage: Usage::Client,
         lifetime: lifetime.min(LIFETIME),
-        key: Key::P256,
+        key: KeyType::P256,
     })?;
     let kubeconfig = Kubeconfig {
         cluster: &config.cluster.name,

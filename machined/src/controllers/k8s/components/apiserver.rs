@@ -6,7 +6,7 @@ use corten_constants::{ids, ports};
 use corten_resources::runtime::{Directory, Probe, ServiceSpec};
 use serde_json::json;
 
-use super::{Component, File, command, flags, health, secret, unprivileged};
+use super::{Component, File, command, flags, health, loopback, secret, unprivileged};
 use crate::controllers::k8s::inputs::Inputs;
 
 const NAME: &str = "kube-apiserver";
@@ -17,7 +17,7 @@ const AUDIT_DIR: &str = "/var/log/kube-apiserver";
 pub(super) fn kube_apiserver(inputs: &Inputs) -> Component {
     let files = vec![authentication(), admission(), pod_security(), audit_policy()];
     let probe = |path: &str| Probe::Https {
-        address: format!("127.0.0.1:{}", ports::KUBE_APISERVER),
+        address: loopback(ports::KUBE_APISERVER),
         path: path.into(),
         ca_file: secret(NAME, "ca.crt"),
     };

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use corten_constants::{ids, ports};
 use corten_resources::runtime::{Probe, Requirement, ServiceSpec};
 
-use super::{Component, command, flags, health, secret, unprivileged};
+use super::{Component, command, flags, health, loopback, secret, unprivileged};
 use crate::controllers::k8s::inputs::Inputs;
 
 const NAME: &str = "kube-controller-manager";
@@ -39,7 +39,7 @@ pub(super) fn kube_controller_manager(inputs: &Inputs) -> Component {
         &BTreeMap::new(),
     );
     let probe = Probe::Https {
-        address: format!("127.0.0.1:{}", ports::KUBE_CONTROLLER_MANAGER),
+        address: loopback(ports::KUBE_CONTROLLER_MANAGER),
         path: "/healthz".into(),
         ca_file: file("ca.crt"),
     };

@@ -5,7 +5,7 @@ use std::net::IpAddr;
 use corten_constants::{ids, paths, ports};
 use corten_resources::runtime::{Directory, Probe, ServiceSpec};
 
-use super::{Component, command, flags, health, secret, unprivileged};
+use super::{Component, command, flags, health, loopback, secret, unprivileged};
 use crate::controllers::k8s::inputs::Inputs;
 
 /// The etcd member of this node.
@@ -13,7 +13,7 @@ pub(super) fn etcd(inputs: &Inputs) -> Component {
     let host = bracketed(inputs.primary());
     let client = format!("https://{host}:{}", ports::ETCD_CLIENT);
     let peer = format!("https://{host}:{}", ports::ETCD_PEER);
-    let metrics = format!("127.0.0.1:{}", ports::ETCD_METRICS);
+    let metrics = loopback(ports::ETCD_METRICS);
     let args = flags(
         &[
             ("name", inputs.node_name.clone()),

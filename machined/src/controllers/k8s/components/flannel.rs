@@ -6,7 +6,7 @@ use corten_constants::ports;
 use corten_resources::runtime::{Directory, Probe, Requirement, ServiceSpec};
 use serde_json::json;
 
-use super::{Component, File, command, health, secret};
+use super::{Component, File, command, health, loopback, secret};
 use crate::controllers::k8s::inputs::Inputs;
 
 const NAME: &str = "flanneld";
@@ -34,7 +34,7 @@ pub(super) fn flanneld(inputs: &Inputs) -> Component {
         format!("--healthz-port={}", ports::FLANNEL_HEALTH),
     ];
     let probe =
-        Probe::Http { address: format!("127.0.0.1:{}", ports::FLANNEL_HEALTH), path: "/healthz".into() };
+        Probe::Http { address: loopback(ports::FLANNEL_HEALTH), path: "/healthz".into() };
     let mut requires = Vec::new();
     if inputs.is_control_plane() {
         requires.push(Requirement::Service("kube-apiserver".into()));

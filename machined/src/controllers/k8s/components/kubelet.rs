@@ -4,7 +4,7 @@ use corten_constants::{labels, paths, ports};
 use corten_resources::runtime::{Directory, Probe, Requirement, ServiceSpec};
 use serde_json::{Value, json};
 
-use super::{Component, File, command, health, secret};
+use super::{Component, File, command, health, loopback, secret};
 use crate::controllers::k8s::inputs::Inputs;
 
 const NAME: &str = "kubelet";
@@ -26,7 +26,7 @@ pub(super) fn kubelet(inputs: &Inputs) -> Component {
         args.push(format!("--node-labels={}", labels.join(",")));
     }
     let probe =
-        Probe::Http { address: format!("127.0.0.1:{}", ports::KUBELET_HEALTH), path: "/healthz".into() };
+        Probe::Http { address: loopback(ports::KUBELET_HEALTH), path: "/healthz".into() };
     let service = ServiceSpec {
         command: command(NAME, args),
         environment: [("PATH".to_owned(), "/usr/bin:/usr/sbin".to_owned())].into(),

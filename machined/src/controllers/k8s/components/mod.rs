@@ -10,6 +10,7 @@ mod proxy;
 mod scheduler;
 
 use std::collections::BTreeMap;
+use std::net::{Ipv4Addr, SocketAddr};
 
 use corten_constants::{ids, paths};
 use corten_resources::runtime::{HealthCheck, Probe, ServiceSpec};
@@ -108,6 +109,11 @@ fn flags(ours: &[(&str, String)], overrides: &BTreeMap<String, String>) -> Vec<S
 /// Polls a probe every `interval_ms`; three misses make the service unhealthy.
 fn health(probe: Probe, interval_ms: u64) -> HealthCheck {
     HealthCheck { probe, interval_ms, timeout_ms: 10_000, failures: 3 }
+}
+
+/// A port of this node that nobody else reaches.
+fn loopback(port: u16) -> SocketAddr {
+    SocketAddr::from((Ipv4Addr::LOCALHOST, port))
 }
 
 fn command(program: &str, args: Vec<String>) -> Vec<String> {

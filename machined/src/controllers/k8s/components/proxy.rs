@@ -4,7 +4,7 @@ use corten_constants::ports;
 use corten_resources::runtime::{Probe, Requirement, ServiceSpec};
 use serde_json::json;
 
-use super::{Component, File, command, health, secret};
+use super::{Component, File, command, health, loopback, secret};
 use crate::controllers::k8s::inputs::Inputs;
 
 const NAME: &str = "kube-proxy";
@@ -20,7 +20,7 @@ pub(super) fn kube_proxy(inputs: &Inputs) -> Component {
             "bindAddress": "0.0.0.0",
             "clientConnection": { "kubeconfig": secret(NAME, "kubeconfig") },
             "clusterCIDR": inputs.pod_cidrs(),
-            "healthzBindAddress": format!("127.0.0.1:{}", ports::KUBE_PROXY_HEALTH),
+            "healthzBindAddress": loopback(ports::KUBE_PROXY_HEALTH).to_string(),
             "hostnameOverride": inputs.node_name,
             "metricsBindAddress": "127.0.0.1:10249",
             "mode": "nftables",
@@ -28,7 +28,7 @@ pub(super) fn kube_proxy(inputs: &Inputs) -> Component {
         }),
     );
     let probe =
-        Probe::Http { address: format!("127.0.0.1:{}", ports::KUBE_PROXY_HEALTH), path: "/healthz".into() };
+        Probe::Http { address: loopback(ports::KUBE_PROXY_HEALTH), path: "/healthz".into() };
     let mut requires = Vec::new();
     if inputs.is_control_plane() {
         requires.push(Requirement::Service("kube-apiserver".into()));

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use corten_constants::{ids, ports};
 use corten_resources::runtime::{Probe, Requirement, ServiceSpec};
 
-use super::{Component, command, flags, health, secret, unprivileged};
+use super::{Component, command, flags, health, loopback, secret, unprivileged};
 use crate::controllers::k8s::inputs::Inputs;
 
 const NAME: &str = "kube-scheduler";
@@ -28,7 +28,7 @@ pub(super) fn kube_scheduler(inputs: &Inputs) -> Component {
         &BTreeMap::new(),
     );
     let probe = Probe::Https {
-        address: format!("127.0.0.1:{}", ports::KUBE_SCHEDULER),
+        address: loopback(ports::KUBE_SCHEDULER),
         path: "/healthz".into(),
         ca_file: file("ca.crt"),
     };
