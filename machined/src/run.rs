@@ -49,20 +49,20 @@ pub fn main(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
     let timeline = early.timeline.clone();
     let runtime = match runtime_of_tokio() {
         Ok(runtime) => runtime,
-        Err(error) => boot::fatal::fatal(&format!("start the async runtime: {error}")),
+        Err(error) => boot::fatal::fatal(&error),
     };
     timeline.mark("runtime");
     runtime.block_on(async {
         let running = match start(early) {
             Ok(running) => running,
-            Err(error) => boot::fatal::fatal(&format!("start the machine: {}", chain(&error))),
+            Err(error) => boot::fatal::fatal(&error),
         };
         tokio::spawn(press(running.node.power.clone()));
         let request = running.node.power.wait().await;
         let _ = running.controllers.send(true); // nobody listens when the controllers are gone already
         shutdown::run(request, &running.node).await;
     });
-    boot::fatal::fatal("the shutdown came back")
+    boot::fatal::fatal(&std::io::Error::other("the shutdown came back"))
 }
 
 /// Two workers are enough: the machine's own work is waiting.

@@ -147,7 +147,7 @@ impl Containerd {
             while let Some(answer) = answers.next().await {
                 answer?;
             }
-            Ok(())
+            Ok::<(), Status>(())
         });
         let result = match written.await {
             Err(_) => Err(Status::deadline_exceeded("containerd did not take the blob in time")),

@@ -34,7 +34,7 @@ impl ConfigService for Api {
         })?;
         let parsed = Config::parse(&found.text, &Source::new("config")).map_err(|problems| invalid(&problems))?;
         let generation = Some(to_proto(&found, active));
-        Ok(Response::new(GetConfigResponse { config: parsed.redacted().to_yaml(), generation }))
+        Ok(Response::new(GetConfigResponse { config: parsed.to_yaml_redacted(), generation }))
     }
 
     async fn validate(
@@ -43,8 +43,8 @@ impl ConfigService for Api {
     ) -> Result<Response<ValidateConfigResponse>, Status> {
         let request = request.into_inner();
         let (errors, warnings) = match Config::parse(&request.config, &Source::new(&request.name)) {
-            Ok(config) => (Vec::new(), config.warnings().into_iter().map(problem).collect()),
-            Err(problems) => (problems.into_iter().map(problem).collect(), Vec::new()),
+            Ok(config) => (Vec::new(), config.warnings().iter().map(problem).collect()),
+            Err(problems) => (problems.items.iter().map(problem).collect(), Vec::new()),
         };
         Ok(Response::new(ValidateConfigResponse { errors, warnings }))
     }
@@ -60,7 +60,7 @@ impl ConfigService for Api {
         let changes = old.as_ref().map(|old| corten_config::diff(old, &new)).unwrap_or_default();
         let needs_reboot = changes.iter().any(|change| change.effect == Effect::Reboot);
         let mut response = ApplyConfigResponse {
-            warnings: new.warnings().into_iter().map(problem).collect(),
+            warnings: new.warnings().iter().map(problem).collect(),
             messages: vec![summary(old.is_some(), &changes, needs_reboot)],
             changes: changes.into_iter().map(change_to_proto).collect(),
             generation: 0,
@@ -123,21 +123,21 @@ fn summary(had_one: bool, changes: &[Change], needs_reboot: bool) -> String {
 fn invalid(problems: &Diagnostics) -> Status {
     let detail = error::ErrorDetail {
         code: codes::CONFIG_INVALID.into(),
-        causes: problems.iter().map(ToString::to_string).collect(),
+        causes: problems.errors().map(ToString::to_string).collect(),
         hint: "osctl validate -f <config> checks a file without a node".into(),
         ..error::ErrorDetail::default()
     };
     error::with_detail(format!("the config has {} problems", detail.causes.len()), detail)
 }
 
-fn problem(diagnostic: Diagnostic) -> ConfigProblem {
+fn problem(diagnostic: &Diagnostic) -> ConfigProblem {
     ConfigProblem {
         line: u32::try_from(diagnostic.line).unwrap_or(0),
         column: u32::try_from(diagnostic.column).unwrap_or(0),
         rendered: diagnostic.to_string(),
-        path: diagnostic.path,
-        message: diagnostic.message,
-        hint: diagnostic.hint.unwrap_or_default(),
+        path: diagnostic.path.clone(),
+        message: diagnostic.message.clone(),
+        hint: diagnostic.hint.clone(),
     }
 }
 
