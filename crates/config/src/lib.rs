@@ -4,23 +4,40 @@
 //! with its place; no message, diff or `Debug` output shows a secret. The doc comments of the types are the
 //! reference and the schema. Does no I/O and knows nothing of nodes.
 
+mod check;
 mod config;
+mod decode;
+mod diagnostic;
+mod diff;
 mod formats;
+mod generate;
+mod kinds;
 mod nearest;
+mod node;
+mod parse;
+mod read;
+mod redact;
+mod reference;
+mod report;
 mod types;
 
 pub use config::Config;
+pub use diagnostic::{Code, Diagnostic, Diagnostics, Severity, Snippet};
+pub use diff::{Change, Effect, diff};
+pub use generate::{GenOptions, GenerateError, Generated, generate};
+pub use parse::Source;
+pub use reference::{reference_markdown, schema};
 pub use types::authority::CertificateAuthority;
-pub use types::cluster::api_server::APIServer;
-pub use types::cluster::cluster::Cluster;
-pub use types::cluster::etcd::Etcd;
-pub use types::cluster::kubelet::Kubelet;
-pub use types::cluster::registry::{Mirror, Registry};
 pub use types::endpoint::Endpoint;
-pub use types::machine::kernel_module::KernelModule;
-pub use types::machine::machine::{Machine, Role};
-pub use types::machine::sysctl::Sysctl;
-pub use types::machine::time::Time;
+pub use types::kubernetes::api_server::APIServer;
+pub use types::kubernetes::cluster::Cluster;
+pub use types::kubernetes::etcd::Etcd;
+pub use types::kubernetes::kubelet::Kubelet;
+pub use types::kubernetes::registry::{Mirror, Registry};
 pub use types::network::hostname::Hostname;
 pub use types::network::link::{Link, LinkMatch, Route};
 pub use types::network::resolver::Resolver;
+pub use types::system::kernel_module::KernelModule;
+pub use types::system::machine::{Machine, Role};
+pub use types::system::sysctl::Sysctl;
+pub use types::system::time::Time;

@@ -61,7 +61,7 @@ pub struct Cluster {
     pub allow_scheduling_on_control_plane: bool,
 }
 
-fn domain() -> String {
+pub(crate) fn domain() -> String {
     corten_constants::DEFAULT_CLUSTER_DOMAIN.to_owned()
 }
 

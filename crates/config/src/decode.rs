@@ -1,0 +1,385 @@
+//! Tree and schema to a plain value: every mismatch is reported with its place, none stops the rest.
+//!
+//! Only parts of JSON schema that our types produce are understood; a test in [`crate::schema`] holds that.
+
+use serde_json::{Map, Number, Value};
+
+use crate::diagnostic::Code;
+use crate::formats;
+use crate::nearest::nearest;
+use crate::node::{Data, Entry, Node};
+use crate::report::{Finding, KEY_SHOWN, Report, shorten};
+
+/// Reads documents of one kind.
+pub(crate) struct Decoder<'r, 'a> {
+    pub(crate) report: &'r mut Report<'a>,
+    pub(crate) kind: &'static str,
+    pub(crate) path: Vec<String>,
+}
+
+/// Why something could not be read was reported.
+#[derive(Debug)]
+pub(crate) struct Reported;
+
+type Decoded<T> = Result<T, Reported>;
+
+impl Decoder<'_, '_> {
+    /// The value of `node`, in the form that `schema` asks for.
+    pub(crate) fn value(&mut self, node: &Node, schema: &Value) -> Decoded<Value> {
+        if matches!(node.data, Data::Invalid) {
+            return Err(Reported);
+        }
+        let (schema, optional) = required_part(schema);
+        if schema.get("x-secret").is_some() {
+            self.report.mask(node);
+        }
+        if node.is_null() && optional {
+            return Ok(Value::Null);
+        }
+        if let Some(allowed) = constants(schema) {
+            return self.choice(node, &allowed);
+        }
+        match schema.get("type").and_then(Value::as_str) {
+            Some("string") => self.text(node, schema),
+            Some("integer") => self.integer(node, schema),
+            Some("boolean") => self.boolean(node),
+            Some("array") => self.list(node, schema),
+            Some("object") => self.mapping(node, schema),
+            _ => self.any(node),
+        }
+    }
+
+    fn fail<T>(&mut self, node: &Node, finding: Finding) -> Decoded<T> {
+        let path: Vec<&str> = self.path.iter().map(String::as_str).collect();
+        self.report.add(node.mark, Some(self.kind), &path, finding);
+        Err(Reported)
+    }
+
+    fn inside<T>(&mut self, step: &str, read: impl FnOnce(&mut Self) -> T) -> T {
+        self.path.push(step.to_owned());
+        let result = read(self);
+        self.path.pop();
+        result
+    }
+
+    /// The last named step of the path, for messages.
+    fn subject(&self) -> String {
+        let name = self.path.iter().rev().find(|step| step.parse::<usize>().is_err());
+        name.map_or_else(|| self.kind.to_owned(), |step| format!("`{}`", shorten(step, KEY_SHOWN)))
+    }
+
+    fn scalar<'n>(&mut self, node: &'n Node, wanted: &str) -> Decoded<(&'n str, bool)> {
+        match &node.data {
+            Data::Scalar { text, plain } if !node.is_null() => Ok((text, *plain)),
+            _ => {
+                let message = format!("{} is {wanted}, and here is {}", self.subject(), node.describe());
+                let hint = match node.is_null() {
+                    true => "give a value, or remove the key".to_owned(),
+                    false => format!("write {wanted}"),
+                };
+                self.fail(node, Finding::error(Code::WrongType, message, hint))
+            }
+        }
+    }
+
+    fn text(&mut self, node: &Node, schema: &Value) -> Decoded<Value> {
+        let (text, _) = self.scalar(node, "a text")?;
+        let format = schema.get("format").and_then(Value::as_str).and_then(formats::find);
+        let Some(format) = format else { return Ok(text.into()) };
+        let Err(refusal) = (format.check)(text) else { return Ok(text.into()) };
+        let message = format!("{} has a wrong value: {}", self.subject(), refusal.reason);
+        let hint = match &refusal.suggestion {
+            Some(better) => format!("write {better:?}"),
+            None => format!("write {}", format.allowed),
+        };
+        let finding = Finding::error(Code::BadValue, message, hint).allowed(format.allowed);
+        let finding = if format.secret { finding } else { finding.value(text) };
+        self.fail(node, finding.suggest(refusal.suggestion))
+    }
+
+    fn choice(&mut self, node: &Node, allowed: &[&str]) -> Decoded<Value> {
+        let (text, _) = self.scalar(node, "a word")?;
+        if allowed.contains(&text) {
+            return Ok(text.into());
+        }
+        let message = format!("{} cannot be {:?}", self.subject(), shorten(text, KEY_SHOWN));
+        let near = nearest(text, allowed.iter().copied());
+        let hint = match near {
+            Some(near) => format!("write {near}"),
+            None => format!("write one of {}", allowed.join(", ")),
+        };
+        let finding = Finding::error(Code::BadValue, message, hint).value(text).allowed(allowed.join(", "));
+        self.fail(node, finding.suggest(near.map(str::to_owned)))
+    }
+
+    fn integer(&mut self, node: &Node, schema: &Value) -> Decoded<Value> {
+        let (text, plain) = self.scalar(node, "a whole number")?;
+        let number = if plain { text.parse::<i64>().ok() } else { None };
+        let range = Range::of(schema);
+        let Some(number) = number else {
+            let message =
+                format!("{} is a whole number, and here is {:?}", self.subject(), shorten(text, KEY_SHOWN));
+            let bare = text.trim().parse::<i64>().ok().map(|number| number.to_string());
+            let hint = match &bare {
+                Some(_) => "write the number without quotes".to_owned(),
+                None => format!("write a whole number, {range}"),
+            };
+            let finding =
+                Finding::error(Code::WrongType, message, hint).value(text).allowed(range.to_string());
+            return self.fail(node, finding.suggest(bare));
+        };
+        if range.holds(number) {
+            return Ok(number.into());
+        }
+        let message = format!("{} is out of range", self.subject());
+        let hint = format!("write a number, {range}");
+        let finding = Finding::error(Code::OutOfRange, message, hint).value(text).allowed(range.to_string());
+        self.fail(node, finding)
+    }
+
+    fn boolean(&mut self, node: &Node) -> Decoded<Value> {
+        let (text, plain) = self.scalar(node, "true or false")?;
+        match (text, plain) {
+            ("true", true) => return Ok(true.into()),
+            ("false", true) => return Ok(false.into()),
+            _ => {}
+        }
+        let meant = match text.to_lowercase().as_str() {
+            "true" | "yes" | "y" | "on" | "1" | "enabled" => Some("true"),
+            "false" | "no" | "n" | "off" | "0" | "disabled" => Some("false"),
+            other => nearest(other, ["true", "false"]),
+        };
+        let message =
+            format!("{} is true or false, and here is {:?}", self.subject(), shorten(text, KEY_SHOWN));
+        let hint = format!("write {}, without quotes", meant.unwrap_or("true or false"));
+        let finding = Finding::error(Code::WrongType, message, hint).value(text).allowed("true, false");
+        self.fail(node, finding.suggest(meant.map(str::to_owned)))
+    }
+
+    fn list(&mut self, node: &Node, schema: &Value) -> Decoded<Value> {
+        let Data::Sequence(items) = &node.data else {
+            let message = format!("{} is a list, and here is {}", self.subject(), node.describe());
+            let hint = match &node.data {
+                Data::Scalar { text, .. } if !text.is_empty() && schema.get("x-secret").is_none() => {
+                    format!("write [{}]", shorten(text, KEY_SHOWN))
+                }
+                _ => "write a list: [a, b], or one line with - for each item".to_owned(),
+            };
+            return self.fail(node, Finding::error(Code::WrongType, message, hint));
+        };
+        let limit =
+            |name| schema.get(name).and_then(Value::as_u64).and_then(|limit| usize::try_from(limit).ok());
+        let (min, max) = (limit("minItems").unwrap_or(0), limit("maxItems").unwrap_or(usize::MAX));
+        if items.len() < min || items.len() > max {
+            let allowed =
+                if items.len() < min { format!("at least {min}") } else { format!("at most {max}") };
+            let message = format!("{} has {} items", self.subject(), items.len());
+            let hint = format!("give {allowed}");
+            return self.fail(node, Finding::error(Code::OutOfRange, message, hint).allowed(allowed));
+        }
+        let each = schema.get("items").unwrap_or(&Value::Null);
+        let read =
+            |(index, item): (usize, &Node)| self.inside(&index.to_string(), |this| this.value(item, each));
+        // Every item is read before the first failure counts.
+        let values: Vec<Decoded<Value>> = items.iter().enumerate().map(read).collect();
+        values.into_iter().collect::<Decoded<Vec<Value>>>().map(Value::Array)
+    }
+
+    fn mapping(&mut self, node: &Node, schema: &Value) -> Decoded<Value> {
+        let Data::Mapping(entries) = &node.data else {
+            let message = format!("{} is a mapping, and here is {}", self.subject(), node.describe());
+            let hint = "write keys and values, indented below it";
+            return self.fail(node, Finding::error(Code::WrongType, message, hint));
+        };
+        let (values, missing) = match schema.get("properties").and_then(Value::as_object) {
+            Some(properties) => (self.fields(entries, properties), self.missing(node, schema)),
+            None => (self.free_keys(entries, schema), Ok(())),
+        };
+        missing.and(values)
+    }
+
+    fn fields(&mut self, entries: &[Entry], properties: &Map<String, Value>) -> Decoded<Value> {
+        let mut values = Map::new();
+        let mut result = Ok(());
+        let top = self.path.is_empty();
+        for entry in entries.iter().filter(|entry| !(top && is_header(&entry.key))) {
+            match properties.get(&entry.key) {
+                Some(schema) => match self.inside(&entry.key, |this| this.value(&entry.value, schema)) {
+                    Ok(Value::Null) => {}
+                    Ok(value) => drop(values.insert(entry.key.clone(), value)),
+                    Err(reported) => result = Err(reported),
+                },
+                None => result = self.unknown_key(entry, properties),
+            }
+        }
+        result.map(|()| Value::Object(values))
+    }
+
+    fn unknown_key(&mut self, entry: &Entry, properties: &Map<String, Value>) -> Decoded<()> {
+        // It may be a mistyped name of a secret.
+        self.report.mask(&entry.value);
+        let mut allowed: Vec<&str> = properties.keys().map(String::as_str).collect();
+        allowed.sort_unstable();
+        let near = nearest(&entry.key, allowed.iter().copied());
+        let owner = if self.path.is_empty() { self.kind.to_owned() } else { self.subject() };
+        let message = format!("unknown key `{}` in {owner}", shorten(&entry.key, KEY_SHOWN));
+        let hint = match near {
+            _ if entry.key == "<<" => "merge keys are not supported; write the values out".to_owned(),
+            Some(near) => format!("write {near}"),
+            None => "remove it, or see the reference for where it belongs".to_owned(),
+        };
+        let finding = Finding::error(Code::UnknownKey, message, hint).allowed(allowed.join(", "));
+        let here = Node { mark: entry.mark, data: Data::Invalid };
+        self.inside(&entry.key, |this| this.fail(&here, finding.suggest(near.map(str::to_owned))))
+    }
+
+    fn missing(&mut self, node: &Node, schema: &Value) -> Decoded<()> {
+        let required = schema.get("required").and_then(Value::as_array).map_or(&[][..], Vec::as_slice);
+        let mut result = Ok(());
+        for key in required.iter().filter_map(Value::as_str).filter(|key| node.entry(key).is_none()) {
+            let owner = if self.path.is_empty() { self.kind.to_owned() } else { self.subject() };
+            let message = format!("the key `{key}` is missing in {owner}");
+            let mut finding = Finding::error(Code::MissingKey, message, format!("add {key}"));
+            finding.allowed = expected(schema.get("properties").and_then(|all| all.get(key)));
+            let here = Node { mark: crate::node::Mark { end_line: 0, ..node.mark }, data: Data::Invalid };
+            result = self.fail(&here, finding);
+        }
+        result
+    }
+
+    /// A mapping whose keys the user makes up: labels, flags, raw settings.
+    fn free_keys(&mut self, entries: &[Entry], schema: &Value) -> Decoded<Value> {
+        let form = schema.get("x-keys").and_then(Value::as_str).and_then(formats::find);
+        let each = schema.get("additionalProperties").filter(|each| each.is_object()).unwrap_or(&Value::Null);
+        let mut values = Map::new();
+        let mut result = Ok(());
+        for entry in entries {
+            if let Some((form, refusal)) = form.and_then(|form| Some((form, (form.check)(&entry.key).err()?)))
+            {
+                let message = format!("{} has a wrong key: {}", self.subject(), refusal.reason);
+                let finding = Finding::error(Code::BadValue, message, format!("write {}", form.allowed));
+                let finding = finding.value(&entry.key).allowed(form.allowed).suggest(refusal.suggestion);
+                let here = Node { mark: entry.mark, data: Data::Invalid };
+                result = self.inside(&entry.key, |this| this.fail(&here, finding));
+            }
+            match self.inside(&entry.key, |this| this.value(&entry.value, each)) {
+                Ok(value) => drop(values.insert(entry.key.clone(), value)),
+                Err(reported) => result = Err(reported),
+            }
+        }
+        result.map(|()| Value::Object(values))
+    }
+
+    /// A value without a schema: plain scalars mean what YAML's core schema says.
+    fn any(&mut self, node: &Node) -> Decoded<Value> {
+        match &node.data {
+            Data::Invalid => Err(Reported),
+            Data::Scalar { text, plain: true } => core_schema(text).map_or_else(
+                || {
+                    let message = format!("{} is not a number that can be kept", self.subject());
+                    let hint = "write a finite number, or put quotes around a text";
+                    self.fail(node, Finding::error(Code::BadValue, message, hint).value(text))
+                },
+                Ok,
+            ),
+            Data::Scalar { text, plain: false } => Ok(text.clone().into()),
+            Data::Sequence(_) => self.list(node, &Value::Null),
+            Data::Mapping(entries) => self.free_keys(entries, &Value::Null),
+        }
+    }
+}
+
+/// The two keys that every document starts with.
+fn is_header(key: &str) -> bool {
+    key == "apiVersion" || key == "kind"
+}
+
+/// Takes `null` out of what is allowed, and says whether it was there.
+pub(crate) fn required_part(schema: &Value) -> (&Value, bool) {
+    let is_null = |schema: &Value| schema.get("type").and_then(Value::as_str) == Some("null");
+    match schema.get("anyOf").and_then(Value::as_array).map(Vec::as_slice) {
+        Some([one, null]) if is_null(null) => (one, true),
+        _ => (schema, false),
+    }
+}
+
+/// The words of an enumeration.
+pub(crate) fn constants(schema: &Value) -> Option<Vec<&str>> {
+    if let Some(words) = schema.get("enum").and_then(Value::as_array) {
+        return Some(words.iter().filter_map(Value::as_str).collect());
+    }
+    let branches = schema.get("oneOf")?.as_array()?;
+    branches.iter().map(|branch| branch.get("const")?.as_str()).collect()
+}
+
+fn expected(schema: Option<&Value>) -> Option<String> {
+    let (schema, _) = required_part(schema?);
+    if let Some(words) = constants(schema) {
+        return Some(words.join(", "));
+    }
+    let format = schema.get("format").and_then(Value::as_str).and_then(formats::find);
+    format.map(|format| format.allowed.to_owned())
+}
+
+/// What a plain scalar means where no type is given (YAML 1.2, section 10.3). `None`: a number that JSON cannot hold.
+fn core_schema(text: &str) -> Option<Value> {
+    match text {
+        "" | "~" | "null" | "Null" | "NULL" => return Some(Value::Null),
+        "true" | "True" | "TRUE" => return Some(true.into()),
+        "false" | "False" | "FALSE" => return Some(false.into()),
+        _ => {}
+    }
+    let unsigned = text.strip_prefix(['-', '+']).unwrap_or(text);
+    if matches!(unsigned, ".inf" | ".Inf" | ".INF" | ".nan" | ".NaN" | ".NAN") {
+        return None;
+    }
+    let radix = |prefix, radix| text.strip_prefix(prefix).map(|digits| i64::from_str_radix(digits, radix));
+    if let Some(Ok(number)) = radix("0x", 16).or_else(|| radix("0o", 8)) {
+        return Some(number.into());
+    }
+    let numeric = unsigned.starts_with(|c: char| c.is_ascii_digit() || c == '.')
+        && unsigned.contains(|c: char| c.is_ascii_digit())
+        && unsigned.chars().all(|c| matches!(c, '0'..='9' | '.' | 'e' | 'E' | '-' | '+'));
+    if !numeric {
+        return Some(text.into());
+    }
+    if let Ok(number) = text.parse::<i64>() {
+        return Some(number.into());
+    }
+    if let Ok(number) = text.parse::<u64>() {
+        return Some(number.into());
+    }
+    match text.parse::<f64>() {
+        Ok(number) => Number::from_f64(number).map(Value::Number),
+        Err(_) => Some(text.into()),
+    }
+}
+
+/// Smallest and largest number.
+struct Range {
+    min: i64,
+    max: i64,
+}
+
+impl Range {
+    fn of(schema: &Value) -> Self {
+        let limit = |name| schema.get(name).and_then(Value::as_i64);
+        let widest = match schema.get("format").and_then(Value::as_str) {
+            Some("uint8") => (0, i64::from(u8::MAX)),
+            Some("uint16") => (0, i64::from(u16::MAX)),
+            Some("uint32") => (0, i64::from(u32::MAX)),
+            _ => (i64::MIN, i64::MAX),
+        };
+        Self { min: limit("minimum").unwrap_or(widest.0), max: limit("maximum").unwrap_or(widest.1) }
+    }
+
+    fn holds(&self, number: i64) -> bool {
+        (self.min..=self.max).contains(&number)
+    }
+}
+
+impl std::fmt::Display for Range {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "{} to {}", self.min, self.max)
+    }
+}

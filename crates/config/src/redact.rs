@@ -1,0 +1,52 @@
+//! Hides secrets in plain values, by what the schema says is secret.
+
+use std::borrow::Cow;
+
+use serde_json::{Map, Value, json};
+
+use crate::decode::required_part;
+use crate::kinds::Document;
+
+/// What stands in the place of a secret.
+const HIDDEN: &str = "<secret>";
+
+/// `value` without its secrets.
+pub(crate) fn redact(value: &Value, schema: &Value) -> Value {
+    let (schema, _) = required_part(schema);
+    if schema.get("x-secret").is_some() {
+        return HIDDEN.into();
+    }
+    match value {
+        Value::Object(fields) => {
+            let each = |(key, value): (&String, &Value)| (key.clone(), redact(value, &step(schema, key)));
+            Value::Object(fields.iter().map(each).collect())
+        }
+        Value::Array(items) => {
+            Value::Array(items.iter().map(|item| redact(item, &step(schema, "0"))).collect())
+        }
+        other => other.clone(),
+    }
+}
+
+/// The schema of what is below `key`.
+pub(crate) fn step<'a>(schema: &'a Value, key: &str) -> Cow<'a, Value> {
+    let (schema, _) = required_part(schema);
+    let below = schema
+        .get("properties")
+        .and_then(|all| all.get(key))
+        .or_else(|| schema.get("items"))
+        .or_else(|| schema.get("additionalProperties"));
+    below.map_or(Cow::Owned(Value::Null), Cow::Borrowed)
+}
+
+/// A document in YAML without its secrets.
+pub(crate) fn yaml(document: &Document) -> String {
+    let mut whole = Map::new();
+    whole.insert("apiVersion".into(), json!(corten_constants::CONFIG_API_VERSION));
+    whole.insert("kind".into(), json!(document.kind.name));
+    if let Value::Object(fields) = redact(&document.value, document.kind.schema()) {
+        whole.extend(fields);
+    }
+    // Cannot fail: the value has text keys only.
+    serde_saphyr::to_string(&Value::Object(whole)).unwrap_or_default()
+}
