@@ -2,7 +2,7 @@
 //!
 //! A [`Node`] is one QEMU process that runs the shipped image. Everything about it lies in one folder: disk,
 //! console log, QMP socket, pid file and `state.json`, so any later process can find, inspect and remove it.
-//! A `cluster` is a named set of nodes with secrets and a client context of its own.
+//! A [`cluster`] is a named set of nodes with secrets and a client context of its own.
 //!
 //! KVM is used when a kernel was seen to run in it ([`Accel::detect`]), software emulation otherwise, and every
 //! timeout is scaled by that ([`Timeouts`]). All network traffic of a node ends on loopback ports of this
@@ -13,6 +13,7 @@
 
 mod accel;
 mod arguments;
+pub mod cluster;
 mod console;
 mod dirs;
 mod disk;
