@@ -32,7 +32,8 @@ impl Controller for AddressSpecController {
     }
 
     async fn reconcile(&mut self, ctx: &Context) -> Result<Next, BoxError> {
-        let specs: Vec<AddressSpec> = ctx.list::<AddressSpec>().iter().map(|spec| spec.spec.clone()).collect();
+        let specs: Vec<AddressSpec> =
+            ctx.list::<AddressSpec>().iter().map(|spec| spec.spec.clone()).collect();
         let want = wanted(&specs, &links(ctx));
         // The kernel is asked, because the statuses may be a moment old.
         let have = self.kernel.addresses().await?;
@@ -117,7 +118,8 @@ mod tests {
 
     #[test]
     fn the_same_address_from_two_layers_is_one() {
-        let spec = |layer| AddressSpec { link: "eth0".into(), address: "10.0.0.1/24".parse().unwrap(), layer };
+        let spec =
+            |layer| AddressSpec { link: "eth0".into(), address: "10.0.0.1/24".parse().unwrap(), layer };
         let links = BTreeMap::from([("eth0".to_owned(), link(2))]);
         let specs = [spec(Layer::Dhcp), spec(Layer::Config)];
         assert_eq!(wanted(&specs, &links), BTreeSet::from([key(2, "10.0.0.1/24")]));

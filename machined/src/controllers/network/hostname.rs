@@ -4,15 +4,15 @@
 //! the name is published when it is settled (the config is known, and DHCP had its chance), and after that only the
 //! config changes it.
 
-use std::collections::BTreeMap;
 use std::fmt::Write;
 use std::net::IpAddr;
 use std::path::Path;
 use std::time::{Duration, Instant};
 
 use corten_controller::{BoxError, Context, Controller, Next};
+use corten_resources::config::MachineConfig;
 use corten_resources::network::{
-    HostnameSpec, HostnameStatus, Layer, LinkStatus, NodeAddresses, OperatorSpec, OperatorStatus,
+    HostnameSpec, HostnameStatus, Layer, NodeAddresses, OperatorSpec, OperatorStatus,
 };
 use corten_store::Kind;
 
@@ -27,8 +27,8 @@ const RETRY: Duration = Duration::from_millis(100);
 /// The controller.
 #[derive(Debug, Default)]
 pub(super) struct HostnameController {
-    /// When the first operator was seen.
-    asked: Option<Instant>,
+    /// When it was first known how the links are to be set up.
+    decided: Option<Instant>,
 }
 
 impl Controller for HostnameController {
@@ -37,7 +37,13 @@ impl Controller for HostnameController {
     }
 
     fn inputs(&self) -> &'static [&'static str] {
-        &[HostnameSpec::NAME, OperatorSpec::NAME, OperatorStatus::NAME, LinkStatus::NAME, NodeAddresses::NAME]
+        &[
+            MachineConfig::NAME,
+            HostnameSpec::NAME,
+            OperatorSpec::NAME,
+            OperatorStatus::NAME,
+            NodeAddresses::NAME,
+        ]
     }
 
     fn outputs(&self) -> &'static [&'static str] {
@@ -45,7 +51,8 @@ impl Controller for HostnameController {
     }
 
     async fn reconcile(&mut self, ctx: &Context) -> Result<Next, BoxError> {
-        let specs: Vec<HostnameSpec> = ctx.list::<HostnameSpec>().iter().map(|spec| spec.spec.clone()).collect();
+        let specs: Vec<HostnameSpec> =
+            ctx.list::<HostnameSpec>().iter().map(|spec| spec.spec.clone()).collect();
         let current = ctx.get::<HostnameStatus>(HostnameStatus::ID).map(|status| status.spec.clone());
         let machine_id = std::fs::read_to_string(MACHINE_ID).ok();
         let Some(status) = choose(&specs, current.as_ref(), machine_id.as_deref(), self.settled(ctx)) else {
@@ -66,23 +73,21 @@ impl Controller for HostnameController {
 }
 
 impl HostnameController {
-    /// Whether DHCP has said what it has to say: every client whose link has a carrier holds a lease, or the patience is
-    /// over. Without any link decided on, nothing is settled.
+    /// Whether the network has said what it has to say: every DHCP client holds a lease, or the fixed addresses are there,
+    /// or the patience is over.
     fn settled(&mut self, ctx: &Context) -> bool {
         let operators = ctx.list::<OperatorSpec>();
-        let links: BTreeMap<String, bool> =
-            ctx.list::<LinkStatus>().iter().map(|link| (link.metadata.id.clone(), link.spec.physical)).collect();
-        let cards = links.values().any(|physical| *physical);
-        if operators.is_empty() {
-            // Fixed addresses, or nothing decided yet: the config says which, and with it comes `NodeAddresses`.
-            let addresses = ctx.get::<NodeAddresses>(NodeAddresses::ID);
-            return !cards || addresses.is_some_and(|all| !all.spec.addresses.is_empty());
+        if operators.is_empty() && ctx.get::<MachineConfig>(MachineConfig::ACTIVE).is_none() {
+            return false;
         }
-        let asked = *self.asked.get_or_insert_with(Instant::now);
-        let bound = operators.iter().all(|operator| {
-            ctx.get::<OperatorStatus>(&operator.metadata.id).is_some_and(|status| status.spec.address.is_some())
+        let decided = *self.decided.get_or_insert_with(Instant::now);
+        let leased = operators.iter().all(|operator| {
+            ctx.get::<OperatorStatus>(&operator.metadata.id)
+                .is_some_and(|status| status.spec.address.is_some())
         });
-        bound || asked.elapsed() >= PATIENCE
+        let addresses = ctx.get::<NodeAddresses>(NodeAddresses::ID);
+        let reachable = addresses.is_some_and(|all| !all.spec.addresses.is_empty());
+        (leased && reachable) || decided.elapsed() >= PATIENCE
     }
 }
 
@@ -140,7 +145,8 @@ fn generated(machine_id: &str) -> Option<String> {
 fn hosts(status: &HostnameStatus, primary: Option<IpAddr>) -> String {
     let mut text = String::from("# Written by machined.\n127.0.0.1 localhost\n::1 localhost ip6-localhost\n");
     let name = &status.hostname;
-    let names = status.domain.as_ref().map_or_else(|| name.clone(), |domain| format!("{name}.{domain} {name}"));
+    let names =
+        status.domain.as_ref().map_or_else(|| name.clone(), |domain| format!("{name}.{domain} {name}"));
     let address = primary.map_or_else(|| "127.0.0.1".to_owned(), |ip| ip.to_string());
     // Writing to a string cannot fail.
     let _ = writeln!(text, "{address} {names}");
@@ -189,7 +195,7 @@ mod tests {
 
     #[test]
     fn a_generated_name_is_a_host_name_and_stays_the_same() {
-        assert_eq!(generated(ID.unwrap()).as_deref(), Some("corten-zhcycw"));
+        assert_eq!(generated(ID.unwrap()).as_deref(), Some("corten-v27b7y"));
         assert_ne!(generated("0123456789abcdef0123456789abcdee"), generated(ID.unwrap()));
         assert_eq!(generated(" \n"), None);
     }

@@ -29,6 +29,8 @@ mod resolver;
 mod route_spec;
 mod route_status;
 mod status;
+#[cfg(test)]
+mod tests;
 
 use corten_controller::Runtime;
 use corten_sys::netlink::{Netlink, NetlinkError};

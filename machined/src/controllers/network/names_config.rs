@@ -48,7 +48,11 @@ fn hostname(config: &Config) -> Option<HostnameSpec> {
 
 fn resolver(config: &Config) -> Option<ResolverSpec> {
     let resolver = config.resolver.clone()?;
-    Some(ResolverSpec { nameservers: resolver.nameservers, search: resolver.search_domains, layer: Layer::Config })
+    Some(ResolverSpec {
+        nameservers: resolver.nameservers,
+        search: resolver.search_domains,
+        layer: Layer::Config,
+    })
 }
 
 fn time_servers(config: &Config) -> Option<TimeServerSpec> {

@@ -32,7 +32,8 @@ impl Controller for NodeAddressesController {
     async fn reconcile(&mut self, ctx: &Context) -> Result<Next, BoxError> {
         let addresses: Vec<AddressStatus> =
             ctx.list::<AddressStatus>().iter().map(|address| address.spec.clone()).collect();
-        let routes: Vec<RouteStatus> = ctx.list::<RouteStatus>().iter().map(|route| route.spec.clone()).collect();
+        let routes: Vec<RouteStatus> =
+            ctx.list::<RouteStatus>().iter().map(|route| route.spec.clone()).collect();
         let addresses = plan(&addresses, &routes, &links(ctx));
         ctx.put::<NodeAddresses>(NodeAddresses::ID, NodeAddresses { addresses })?;
         Ok(Next::Wait)
@@ -97,7 +98,11 @@ mod tests {
 
     #[test]
     fn addresses_of_a_cni_are_left_out() {
-        check(&[address("cni0", "10.244.0.1/24", false), address("eth0", "10.0.2.15/24", true)], &[], &["10.0.2.15/24"]);
+        check(
+            &[address("cni0", "10.244.0.1/24", false), address("eth0", "10.0.2.15/24", true)],
+            &[],
+            &["10.0.2.15/24"],
+        );
     }
 
     #[test]

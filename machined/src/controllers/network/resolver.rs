@@ -34,7 +34,8 @@ impl Controller for ResolverController {
     }
 
     async fn reconcile(&mut self, ctx: &Context) -> Result<Next, BoxError> {
-        let specs: Vec<ResolverSpec> = ctx.list::<ResolverSpec>().iter().map(|spec| spec.spec.clone()).collect();
+        let specs: Vec<ResolverSpec> =
+            ctx.list::<ResolverSpec>().iter().map(|spec| spec.spec.clone()).collect();
         let status = plan(specs);
         // The file is there before the status, for whoever waits for the status.
         write_if_changed(Path::new(RESOLV_CONF), &render(&status))?;
@@ -87,7 +88,10 @@ mod tests {
     #[test]
     fn each_list_comes_from_the_highest_layer_that_has_one() {
         let dhcp = spec(Layer::Dhcp, &["10.0.2.3"], &["example.test"]);
-        check(&[dhcp.clone(), spec(Layer::Config, &["fd00::53"], &[])], "nameserver fd00::53\nsearch example.test\n");
+        check(
+            &[dhcp.clone(), spec(Layer::Config, &["fd00::53"], &[])],
+            "nameserver fd00::53\nsearch example.test\n",
+        );
         check(&[dhcp], "nameserver 10.0.2.3\nsearch example.test\n");
         check(&[], "");
     }

@@ -53,7 +53,11 @@ enum Step {
 
 /// What there should be now. Of two routes with the same destination and metric, the kernel can hold only one: the one of
 /// the higher layer.
-fn wanted(specs: &[RouteSpec], links: &BTreeMap<String, LinkStatus>, addresses: &[Address]) -> BTreeSet<Route> {
+fn wanted(
+    specs: &[RouteSpec],
+    links: &BTreeMap<String, LinkStatus>,
+    addresses: &[Address],
+) -> BTreeSet<Route> {
     let mut ordered: Vec<&RouteSpec> = specs.iter().collect();
     ordered.sort_by_key(|spec| spec.layer);
     let mut routes = BTreeMap::new();
@@ -127,7 +131,14 @@ mod tests {
 
     fn address(net: &str) -> Address {
         let prefix = prefix(net.parse().unwrap());
-        Address { link: 2, prefix, scope: AddressScope::Global, ours: true, tentative: false, deprecated: false }
+        Address {
+            link: 2,
+            prefix,
+            scope: AddressScope::Global,
+            ours: true,
+            tentative: false,
+            deprecated: false,
+        }
     }
 
     fn eth0(up: bool) -> BTreeMap<String, LinkStatus> {
@@ -160,9 +171,9 @@ mod tests {
     #[test]
     fn routes_of_others_stay_and_link_routes_come_first() {
         let addresses = [address("10.0.2.15/32")];
-        let on_link = RouteSpec { destination: "10.0.2.2/32".parse().unwrap(), ..spec(Layer::Dhcp, None, 1024) };
-        let want =
-            wanted(&[spec(Layer::Dhcp, Some("10.0.2.2"), 1024), on_link], &eth0(true), &addresses);
+        let on_link =
+            RouteSpec { destination: "10.0.2.2/32".parse().unwrap(), ..spec(Layer::Dhcp, None, 1024) };
+        let want = wanted(&[spec(Layer::Dhcp, Some("10.0.2.2"), 1024), on_link], &eth0(true), &addresses);
         let flannel = Route {
             destination: prefix("10.244.1.0/24".parse().unwrap()),
             gateway: Some("10.244.1.0".parse().unwrap()),

@@ -2,8 +2,8 @@
 
 use corten_controller::{BoxError, Context, Controller, Next};
 use corten_resources::network::{
-    HostnameStatus, LeaseState, LinkSpec, LinkStatus, NetworkStatus, NodeAddresses, OperatorStatus, ResolverStatus,
-    RouteStatus,
+    HostnameStatus, LeaseState, LinkSpec, LinkStatus, NetworkStatus, NodeAddresses, OperatorStatus,
+    ResolverStatus, RouteStatus,
 };
 use corten_store::Kind;
 
@@ -61,7 +61,9 @@ fn observe(ctx: &Context) -> Facts {
         (name, link)
     };
     Facts {
-        addresses: ctx.get::<NodeAddresses>(NodeAddresses::ID).is_some_and(|all| !all.spec.addresses.is_empty()),
+        addresses: ctx
+            .get::<NodeAddresses>(NodeAddresses::ID)
+            .is_some_and(|all| !all.spec.addresses.is_empty()),
         default_route: ctx.list::<RouteStatus>().iter().any(|route| route.spec.destination.prefix_len() == 0),
         resolver: ctx
             .get::<ResolverStatus>(ResolverStatus::ID)
@@ -132,7 +134,8 @@ mod tests {
 
     #[test]
     fn the_cause_comes_before_what_follows_from_it() {
-        let links = vec![("eth0".into(), Some(LinkStatus { carrier: false, ..link(2) })), ("eth7".into(), None)];
+        let links =
+            vec![("eth0".into(), Some(LinkStatus { carrier: false, ..link(2) })), ("eth7".into(), None)];
         let facts = Facts { addresses: false, links, ..well() };
         check(
             &facts,

@@ -79,7 +79,11 @@ async fn wait_for_carrier(carrier: &mut watch::Receiver<bool>, shared: &Shared) 
         if end.is_some_and(|end| end <= Instant::now()) {
             view.lease = None;
         }
-        shared.publish(View { state: LeaseState::Waiting, message: "the link has no carrier".into(), ..view });
+        shared.publish(View {
+            state: LeaseState::Waiting,
+            message: "the link has no carrier".into(),
+            ..view
+        });
         tokio::select! {
             () = until(end) => {}
             changed = carrier.changed() => if changed.is_err() {
@@ -133,7 +137,8 @@ async fn send(socket: &DhcpSocket, message: Send) -> io::Result<Option<Unicast>>
         Send::Unicast { from, server, request } => {
             let bytes = request.encode().map_err(io::Error::other)?;
             // Whatever goes wrong here (the address was removed, no route): rebinding comes later and needs neither.
-            let unicast = Unicast::open(from, server).inspect_err(|error| tracing::debug!(%error, "cannot renew"));
+            let unicast =
+                Unicast::open(from, server).inspect_err(|error| tracing::debug!(%error, "cannot renew"));
             let unicast = unicast.ok();
             if let Some(Err(error)) = unicast.as_ref().map(|unicast| unicast.send(&bytes)) {
                 tracing::debug!(%error, "cannot renew");

@@ -36,7 +36,8 @@ pub(super) struct Specs {
 impl Lease {
     /// The leased address with its network.
     pub(super) fn net(&self) -> Ipv4Net {
-        Ipv4Net::new(self.reply.address, self.reply.prefix_length.min(32)).unwrap_or_else(|_| self.reply.address.into())
+        Ipv4Net::new(self.reply.address, self.reply.prefix_length.min(32))
+            .unwrap_or_else(|_| self.reply.address.into())
     }
 
     /// How long it lasts; none is forever.
@@ -63,7 +64,9 @@ impl Lease {
     /// The server's time when it lies within the life, else the fraction of it.
     fn part(&self, said: Option<u32>, numerator: u32, denominator: u32) -> Option<Instant> {
         let life = self.lifetime()?;
-        let said = said.map(|seconds| Duration::from_secs(seconds.into())).filter(|said| !said.is_zero() && *said < life);
+        let said = said
+            .map(|seconds| Duration::from_secs(seconds.into()))
+            .filter(|said| !said.is_zero() && *said < life);
         self.since.checked_add(said.unwrap_or(life * numerator / denominator))
     }
 
@@ -89,7 +92,9 @@ impl Lease {
         }
         if !reply.nameservers.is_empty() || !reply.search.is_empty() {
             let nameservers = reply.nameservers.iter().copied().map(IpAddr::V4).collect();
-            specs.resolvers.push((id.clone(), ResolverSpec { nameservers, search: reply.search.clone(), layer }));
+            specs
+                .resolvers
+                .push((id.clone(), ResolverSpec { nameservers, search: reply.search.clone(), layer }));
         }
         if let Some(hostname) = reply.hostname.clone() {
             specs.hostnames.push((id.clone(), HostnameSpec { hostname, layer }));
@@ -116,7 +121,8 @@ impl Lease {
             reply.routes.iter().filter_map(route).collect()
         };
         let reachable = |gateway: &Ipv4Addr, routes: &[(Ipv4Net, Option<Ipv4Addr>)]| {
-            self.net().contains(gateway) || routes.iter().any(|(to, via)| via.is_none() && to.contains(gateway))
+            self.net().contains(gateway)
+                || routes.iter().any(|(to, via)| via.is_none() && to.contains(gateway))
         };
         let gateways: Vec<Ipv4Addr> = routes.iter().filter_map(|(_, via)| *via).collect();
         for gateway in gateways {
@@ -135,7 +141,9 @@ mod tests {
 
     fn routes(reply: DhcpReply) -> Vec<String> {
         let lease = Lease { reply, since: Instant::now() };
-        let text = |(to, via): (IpNet, Option<IpAddr>)| format!("{to} {}", via.map_or("link".into(), |ip| ip.to_string()));
+        let text = |(to, via): (IpNet, Option<IpAddr>)| {
+            format!("{to} {}", via.map_or("link".into(), |ip| ip.to_string()))
+        };
         lease.routes().into_iter().map(text).collect()
     }
 
@@ -164,11 +172,10 @@ mod tests {
     fn times_are_the_servers_or_the_usual_fractions() {
         let lease = lease(Instant::now());
         let after = |at: Option<Instant>| at.map(|at| (at - lease.since).as_secs());
-        assert_eq!((after(lease.renew_at()), after(lease.rebind_at()), after(lease.expires())), (
-            Some(1800),
-            Some(3150),
-            Some(3600)
-        ));
+        assert_eq!(
+            (after(lease.renew_at()), after(lease.rebind_at()), after(lease.expires())),
+            (Some(1800), Some(3150), Some(3600))
+        );
         let strange = DhcpReply { renew_seconds: Some(600), rebind_seconds: Some(9999), ..ack() };
         let lease = Lease { reply: strange, since: lease.since };
         assert_eq!((after(lease.renew_at()), after(lease.rebind_at())), (Some(600), Some(3150)));

@@ -40,11 +40,7 @@ pub(super) enum Send {
     /// To every server on the link.
     Broadcast(DhcpRequest),
     /// To the server of the lease.
-    Unicast {
-        from: Ipv4Addr,
-        server: Ipv4Addr,
-        request: DhcpRequest,
-    },
+    Unicast { from: Ipv4Addr, server: Ipv4Addr, request: DhcpRequest },
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -219,7 +215,9 @@ impl Machine {
                 request.current = Some(from);
                 return Send::Unicast { from, server, request };
             }
-            (State::Bound | State::Renewing | State::Rebinding, Some((address, _))) => request.current = Some(address),
+            (State::Bound | State::Renewing | State::Rebinding, Some((address, _))) => {
+                request.current = Some(address)
+            }
             _ => request.kind = RequestKind::Discover,
         }
         Send::Broadcast(request)
@@ -237,7 +235,8 @@ impl Machine {
 
     /// Up to a tenth more, so that a rack that is switched on at once does not ask in step for ever.
     fn jitter(&self, pause: Duration) -> Duration {
-        let step = self.transaction.wrapping_add(u32::try_from(self.attempt).unwrap_or_default().wrapping_mul(7919));
+        let step =
+            self.transaction.wrapping_add(u32::try_from(self.attempt).unwrap_or_default().wrapping_mul(7919));
         pause + pause / 1000 * (step % 100)
     }
 }

@@ -17,8 +17,8 @@ use std::time::Instant;
 
 use corten_controller::{BoxError, Context, Controller, Next};
 use corten_resources::network::{
-    AddressSpec, HostnameSpec, Layer, LeaseState, LinkSpec, LinkStatus, OperatorKind, OperatorSpec, OperatorStatus,
-    ResolverSpec, RouteSpec, TimeServerSpec,
+    AddressSpec, HostnameSpec, Layer, LeaseState, LinkSpec, LinkStatus, OperatorKind, OperatorSpec,
+    OperatorStatus, ResolverSpec, RouteSpec, TimeServerSpec,
 };
 use corten_store::{Kind, Timestamp};
 use tokio::sync::{Notify, watch};
@@ -102,7 +102,9 @@ impl Dhcp4Controller {
         };
         let ready = link.up && link.carrier;
         let key = (link.index, mac);
-        if let Some(client) = self.clients.get(id).filter(|client| client.key == key && !client.task.is_finished()) {
+        if let Some(client) =
+            self.clients.get(id).filter(|client| client.key == key && !client.task.is_finished())
+        {
             client.carrier.send_if_modified(|carrier| std::mem::replace(carrier, ready) != ready);
             return;
         }
@@ -122,7 +124,8 @@ impl Dhcp4Controller {
             let client = self.clients.get(*id);
             let view = client.map_or_else(View::default, |client| client.shared.view());
             let previous = ctx.get::<OperatorStatus>(id);
-            let status = status(operator, &view, client.is_some(), previous.as_ref().map(|status| &status.spec));
+            let status =
+                status(operator, &view, client.is_some(), previous.as_ref().map(|status| &status.spec));
             statuses.insert((*id).to_owned(), status);
             if let Some(lease) = &view.lease {
                 all.extend(lease.specs(operator));
@@ -150,14 +153,21 @@ impl Specs {
     }
 }
 
-fn status(operator: &OperatorSpec, view: &View, running: bool, previous: Option<&OperatorStatus>) -> OperatorStatus {
+fn status(
+    operator: &OperatorSpec,
+    view: &View,
+    running: bool,
+    previous: Option<&OperatorStatus>,
+) -> OperatorStatus {
     let lease = view.lease.as_ref();
     OperatorStatus {
         link: operator.link.clone(),
         state: if running { view.state } else { LeaseState::Waiting },
         address: lease.map(Lease::net),
         server: lease.and_then(|lease| lease.reply.server),
-        expires: lease.and_then(Lease::expires).and_then(|at| wall_clock(at, previous.and_then(|old| old.expires))),
+        expires: lease
+            .and_then(Lease::expires)
+            .and_then(|at| wall_clock(at, previous.and_then(|old| old.expires))),
         message: if running { view.message.clone() } else { "the link is not there".to_owned() },
     }
 }
@@ -174,6 +184,7 @@ fn wall_clock(at: Instant, previous: Option<Timestamp>) -> Option<Timestamp> {
 }
 
 fn parse_mac(text: &str) -> Option<[u8; 6]> {
-    let bytes: Vec<u8> = text.split(':').map(|byte| u8::from_str_radix(byte, 16)).collect::<Result<_, _>>().ok()?;
+    let bytes: Vec<u8> =
+        text.split(':').map(|byte| u8::from_str_radix(byte, 16)).collect::<Result<_, _>>().ok()?;
     bytes.try_into().ok()
 }
