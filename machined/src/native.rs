@@ -1,5 +1,6 @@
-//! `machined native SOCKET CONFIG`: the API of a node on a developer's machine, for benchmarks and tests.
+//! `machined native SOCKET [CONFIG]`: the API of a node on a developer's machine, for benchmarks and tests.
 //!
+//! Without a config the machine is in maintenance.
 //! Store, supervisor, logs and API are the real ones; no controller runs, so nothing of the machine is touched.
 
 use std::ffi::OsString;
@@ -23,16 +24,22 @@ pub fn main(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
 }
 
 fn serve(arguments: &[OsString]) -> Result<(), String> {
-    let [socket, config] = arguments else {
-        return Err("give the path of a socket and of a config".into());
+    let (socket, config) = match arguments {
+        [socket] => (socket, None),
+        [socket, config] => (socket, Some(read(config)?)),
+        _ => return Err("give the path of a socket and, unless the machine is in maintenance, of a config".into()),
     };
-    let text = std::fs::read_to_string(config).map_err(|error| format!("read {}: {error}", config.display()))?;
     let runtime = run::runtime_of_tokio().map_err(|error| chain(&error))?;
     runtime.block_on(async {
         let node = run::node(Timeline::default()).map_err(|error| chain(&error))?.0;
-        let digest = format!("{:x}", text.len());
-        let config = MachineConfig { generation: 1, digest, source: "file".into(), text };
-        node.store.put::<MachineConfig>("native", MachineConfig::ACTIVE, config).map_err(|error| chain(&error))?;
+        if let Some(config) = config {
+            node.store.put::<MachineConfig>("native", MachineConfig::ACTIVE, config).map_err(|error| chain(&error))?;
+        }
         crate::rpc::serve(node, &socket.to_string_lossy()).await.map_err(|error| chain(&error))
     })
+}
+
+fn read(path: &OsString) -> Result<MachineConfig, String> {
+    let text = std::fs::read_to_string(path).map_err(|error| format!("read {}: {error}", path.display()))?;
+    Ok(MachineConfig { generation: 1, digest: format!("{:x}", text.len()), source: "file".into(), text })
 }
