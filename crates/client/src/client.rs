@@ -123,7 +123,7 @@ impl Client {
     }
 
     fn problem(&self, status: &Status) -> Problem {
-        if let Some(detail) = from_status(status) {
+        if let Some(detail) = from_status(status).map(Box::new) {
             return Problem::Status { code: status.code(), message: status.message().to_owned(), detail };
         }
         // The client's own deadline; with tonic it is a "timeout expired" of either code.
@@ -141,7 +141,7 @@ impl Client {
         }
         let (code, message) = (status.code(), status.message().to_owned());
         let message = if message.is_empty() { code.description().to_owned() } else { message };
-        Problem::Status { code, message, detail: grpc_detail(code) }
+        Problem::Status { code, message, detail: Box::new(grpc_detail(code)) }
     }
 
     services! {

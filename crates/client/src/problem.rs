@@ -86,7 +86,7 @@ pub enum Problem {
     #[error("no answer within {}", seconds(*after))]
     Timeout { after: Duration },
     #[error("{message}")]
-    Status { code: Code, message: String, detail: ErrorDetail },
+    Status { code: Code, message: String, detail: Box<ErrorDetail> },
 }
 
 impl Problem {
