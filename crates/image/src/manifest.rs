@@ -184,10 +184,12 @@ impl Manifest {
         self.paths().any(|entry| entry == path || below(entry, path))
             || self.folders.iter().any(|folder| below(path, &folder.path))
             || path == LIBRARIES
+            || below(LIBRARIES, path)
             || library.is_some_and(|name| self.libraries.iter().any(|library| library.name == name))
     }
 
-    fn paths(&self) -> impl Iterator<Item = &str> {
+    /// Every path that the list names, other than those of libraries.
+    pub fn paths(&self) -> impl Iterator<Item = &str> {
         let files = self.files.iter().map(|file| file.path.as_str());
         let folders = self.folders.iter().map(|folder| folder.path.as_str());
         let directories = self.directories.iter().map(|directory| directory.path.as_str());

@@ -8,6 +8,7 @@ use std::fmt;
 use std::fs::{File, OpenOptions};
 use std::io::{self, BufReader, Read, Seek, SeekFrom, Write};
 use std::path::Path;
+use std::str::FromStr;
 
 use sha2::{Digest, Sha256};
 use uuid::Uuid;
@@ -35,6 +36,26 @@ impl fmt::Display for RootHash {
         self.0.iter().try_for_each(|byte| write!(f, "{byte:02x}"))
     }
 }
+
+impl FromStr for RootHash {
+    type Err = ParseRootHashError;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        let plain = text.len() == 2 * HASH && text.bytes().all(|byte| byte.is_ascii_hexdigit());
+        let mut hash = [0; HASH];
+        for (index, byte) in hash.iter_mut().enumerate() {
+            let digits = text.get(2 * index..2 * index + 2).filter(|_| plain);
+            let digits = digits.ok_or(ParseRootHashError)?;
+            *byte = u8::from_str_radix(digits, 16).map_err(|_| ParseRootHashError)?;
+        }
+        Ok(Self(hash))
+    }
+}
+
+/// A text that is not a root hash.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("a root hash has 64 hexadecimal digits")]
+pub struct ParseRootHashError;
 
 /// Pads the image to whole blocks, appends its hash tree and returns the root hash.
 ///
@@ -161,6 +182,9 @@ mod tests {
         let root = RootHash(std::array::from_fn(|i| u8::try_from(i).unwrap()));
         assert_eq!(root.partition_uuid().to_string(), "00010203-0405-0607-0809-0a0b0c0d0e0f");
         assert!(root.to_string().starts_with("000102030405") && root.to_string().len() == 64);
+        assert_eq!(root.to_string().parse(), Ok(root));
+        assert_eq!("0g".repeat(32).parse::<RootHash>(), Err(ParseRootHashError));
+        assert_eq!("00".repeat(31).parse::<RootHash>(), Err(ParseRootHashError));
     }
 
     #[test]

@@ -81,7 +81,7 @@ pub(crate) fn go_modules(binary: &Path) -> Result<Vec<(String, String)>> {
 }
 
 /// The go program of this machine.
-pub fn go_program() -> Result<PathBuf> {
+pub(crate) fn go_program() -> Result<PathBuf> {
     search().context("no go program found")
 }
 

@@ -13,7 +13,7 @@ use std::process::Command;
 use anyhow::{Context as _, Result};
 
 use self::go::Go;
-pub(crate) use self::go::go_modules;
+pub(crate) use self::go::{go_modules, go_program};
 pub(crate) use self::versions::Place;
 use self::versions::{Component, Versions};
 use crate::cache::{self, Inputs};

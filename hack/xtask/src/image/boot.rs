@@ -1,0 +1,142 @@
+//! What boots the root image: initramfs, command line, unified kernel image and disk image.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context as _, Result, ensure};
+use corten_constants::VERSION;
+use corten_image::cmdline::Arguments;
+use corten_image::cpio;
+use corten_image::disk::{self, Contents};
+use corten_image::uki::{self, Parts};
+use corten_image::verity::RootHash;
+
+use super::root::Root;
+use crate::cache::{self, Inputs};
+use crate::kernel::{self, Kernel};
+
+/// Never a menu, and no editing of the command line.
+const LOADER_CONF: &str = "timeout 0\neditor no\n";
+const LEVEL: i32 = 19;
+
+/// What boots.
+#[derive(Debug)]
+pub(crate) struct Boot {
+    /// The initramfs, compressed.
+    pub initramfs: PathBuf,
+    /// The kernel command line.
+    pub cmdline: PathBuf,
+    /// Kernel, initramfs and command line in one EFI program.
+    pub uki: PathBuf,
+}
+
+/// What the boot files are made of.
+#[derive(Debug)]
+pub(crate) struct Ingredients<'a> {
+    /// The kernel and its modules.
+    pub kernel: &'a Kernel,
+    /// PID 1, static.
+    pub init: &'a Path,
+    /// Name and version of the system.
+    pub os_release: &'a str,
+    /// systemd's EFI stub.
+    pub stub: &'a Path,
+    /// What vouches for the root image.
+    pub root_hash: RootHash,
+}
+
+/// Makes the initramfs, the command line and the unified kernel image.
+pub(crate) fn files(ingredients: &Ingredients<'_>) -> Result<Boot> {
+    let Ingredients { kernel, init, os_release, stub, root_hash } = ingredients;
+    let arguments = fs::read_to_string(cache::workspace_root().join("kernel/cmdline.toml"))?;
+    let arguments: Arguments = toml::from_str(&arguments).context("parse kernel/cmdline.toml")?;
+    let line = arguments.line(root_hash);
+    let inputs = Inputs::new()
+        .value("version", "2")
+        .value("cmdline", &line)
+        .value("os-release", os_release)
+        .value("load", kernel.load.initramfs.join("\n"))
+        .file("kernel", &kernel.vmlinuz)?
+        .file("init", init)?
+        .file("stub", stub)?
+        .folder("modules", &kernel.initramfs_modules)?;
+    let result = cache::build("image/boot", &inputs, &["initramfs", "cmdline", "corten.efi"], |result| {
+        let initramfs = initramfs(kernel, init)?;
+        let parts = Parts {
+            os_release: os_release.as_bytes(),
+            command_line: line.as_bytes(),
+            uname: kernel.release.as_bytes(),
+            initramfs: &initramfs,
+            kernel: &fs::read(&kernel.vmlinuz)?,
+        };
+        let uki = uki::build(&fs::read(stub)?, &parts).context("make the unified kernel image")?;
+        fs::write(result.join("corten.efi"), uki)?;
+        fs::write(result.join("cmdline"), &line)?;
+        Ok(fs::write(result.join("initramfs"), initramfs)?)
+    })?;
+    let file = |name| result.join(name);
+    Ok(Boot { initramfs: file("initramfs"), cmdline: file("cmdline"), uki: file("corten.efi") })
+}
+
+/// `/init` and the modules that reaching the root needs.
+fn initramfs(kernel: &Kernel, init: &Path) -> Result<Vec<u8>> {
+    let out = zstd::Encoder::new(Vec::new(), LEVEL)?;
+    let mut archive = cpio::Writer::new(out);
+    // The kernel opens /dev/console for init before anything is mounted.
+    archive.directory("dev", 0o755)?;
+    archive.character_device("dev/console", 0o600, (5, 1))?;
+    archive.file("init", 0o755, &fs::read(init)?)?;
+    archive.symlink("lib", "usr/lib")?;
+    for folder in ["proc", "run", "sys", "sysroot", "tmp", "usr", "usr/lib", "usr/lib/modules-load.d"] {
+        archive.directory(folder, 0o755)?;
+    }
+    let load = load_list(&kernel.load.initramfs);
+    archive.file("usr/lib/modules-load.d/corten.conf", 0o644, load.as_bytes())?;
+    archive.directory("usr/lib/modules", 0o755)?;
+    let mut folders = std::collections::BTreeSet::new();
+    for path in kernel::files(&kernel.initramfs_modules)? {
+        let target = format!("usr/lib/modules/{}", path.display());
+        for (end, _) in target.match_indices('/').skip(3) {
+            if folders.insert(target[..end].to_owned()) {
+                archive.directory(&target[..end], 0o755)?;
+            }
+        }
+        archive.file(&target, 0o644, &fs::read(kernel.initramfs_modules.join(&path))?)?;
+    }
+    Ok(archive.finish()?.finish()?)
+}
+
+/// Names of modules, one a line, in the form of `modules-load.d`.
+pub(crate) fn load_list(names: &[String]) -> String {
+    names.iter().map(|name| format!("{name}\n")).collect()
+}
+
+/// Makes the disk image.
+pub(crate) fn disk(root: &Root, root_hash: RootHash, uki: &Path, loader: &Path) -> Result<PathBuf> {
+    let inputs = Inputs::new()
+        .value("version", "2")
+        .value("loader.conf", LOADER_CONF)
+        .file("roothash", &root.hash)?
+        .file("uki", uki)?
+        .file("loader", loader)?;
+    let result = cache::build("image/disk", &inputs, &["corten.raw"], |result| {
+        let (uki, loader) = (fs::read(uki)?, fs::read(loader)?);
+        let name = format!("EFI/Linux/corten-{VERSION}.efi");
+        let esp: &[(&str, &[u8])] = &[
+            ("EFI/BOOT/BOOTX64.EFI", &loader),
+            (&name, &uki),
+            ("loader/loader.conf", LOADER_CONF.as_bytes()),
+        ];
+        let contents = Contents { esp, root: &root.image, root_hash };
+        Ok(disk::write(&result.join("corten.raw"), disk::DEFAULT_SIZE, &contents)?)
+    })?;
+    let path = result.join("corten.raw");
+    let (size, used) = (fs::metadata(&path)?.len(), allocated(&path)?);
+    ensure!(used < size / 2, "the disk image is not sparse: {used} of {size} bytes are allocated");
+    Ok(path)
+}
+
+fn allocated(path: &Path) -> Result<u64> {
+    use std::os::unix::fs::MetadataExt as _;
+    Ok(fs::metadata(path)?.blocks() * 512)
+}

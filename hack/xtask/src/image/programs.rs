@@ -1,0 +1,100 @@
+//! The workspace's own programs, compiled for a node and for the operator.
+//!
+//! They are static, so that the root needs no libraries for them, and hold no path of this machine.
+//! `CORTEN_PROFILE=image-dev` compiles faster and larger, for work on the image itself.
+
+use std::env;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use anyhow::{Context as _, Result};
+
+use crate::cache;
+use crate::progress::{self, Step};
+
+const TARGET: &str = "x86_64-unknown-linux-gnu";
+/// Packages and the programs that they make.
+const PROGRAMS: &[(&str, &str)] = &[
+    ("machined", "machined"),
+    ("osctl", "osctl"),
+    ("corten-pause", "pause"),
+    ("corten-workload", "workload"),
+];
+/// A release without what makes it slow to compile.
+const DEV_PROFILE: &[&str] = &[
+    "inherits=\"release\"",
+    "opt-level=1",
+    "lto=false",
+    "incremental=true",
+    "codegen-units=16",
+];
+
+/// The folder with the compiled programs.
+#[derive(Debug)]
+pub(crate) struct Programs(PathBuf);
+
+impl Programs {
+    /// The file of a program.
+    pub(crate) fn path(&self, name: &str) -> PathBuf {
+        self.0.join(name)
+    }
+}
+
+/// Compiles what changed.
+pub(crate) fn build() -> Result<Programs> {
+    let profile = env::var("CORTEN_PROFILE").unwrap_or_else(|_| "release".to_owned());
+    // A folder of its own: other flags than the ones of a plain `cargo build`, and another lock.
+    let target = cache::out_dir().join("target");
+    let mut command = Command::new(env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
+    command.current_dir(cache::workspace_root()).args(["build", "--locked", "--target", TARGET]);
+    command.args(["--profile", &profile]).arg("--target-dir").arg(&target);
+    if profile == "image-dev" {
+        for setting in DEV_PROFILE {
+            command.arg("--config").arg(format!("profile.image-dev.{setting}"));
+        }
+    }
+    for (package, _) in PROGRAMS {
+        command.args(["--package", package]);
+    }
+    let flags = flags(&cache::workspace_root(), &cargo_home()?);
+    command.env("CARGO_ENCODED_RUSTFLAGS", flags.join("\x1f"));
+    // C code in crates, for what the compiler writes about where a file was.
+    command.env("CFLAGS", format!("-ffile-prefix-map={}=/cargo", cargo_home()?.display()));
+    let step = Step::start("programs", &format!("compiling, profile {profile}"));
+    progress::run("programs", &mut command)?;
+    step.done("compiled");
+
+    let folder = target.join(TARGET).join(&profile);
+    for name in ["machined", "osctl"] {
+        cache::place(&folder.join(name), &cache::out_dir().join("bin").join(name))?;
+    }
+    Ok(Programs(folder))
+}
+
+fn flags(root: &Path, cargo_home: &Path) -> Vec<String> {
+    let remap = |from: &Path, to: &str| format!("--remap-path-prefix={}={to}", from.display());
+    vec![
+        "-Ctarget-feature=+crt-static".to_owned(),
+        remap(cargo_home, "/cargo"),
+        remap(root, "/corten"),
+    ]
+}
+
+fn cargo_home() -> Result<PathBuf> {
+    let set = env::var_os("CARGO_HOME").map(PathBuf::from);
+    let default = || env::var_os("HOME").map(|home| PathBuf::from(home).join(".cargo"));
+    set.or_else(default).context("neither CARGO_HOME nor HOME is set")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn no_path_of_the_machine_gets_into_a_program() {
+        let flags = flags(Path::new("/home/me/corten"), Path::new("/home/me/.cargo"));
+        assert!(flags.contains(&"--remap-path-prefix=/home/me/corten=/corten".to_owned()));
+        assert!(flags.contains(&"--remap-path-prefix=/home/me/.cargo=/cargo".to_owned()));
+        assert!(flags.contains(&"-Ctarget-feature=+crt-static".to_owned()));
+    }
+}

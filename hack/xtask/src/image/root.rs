@@ -1,0 +1,199 @@
+//! The root image: the tree that the manifest describes, checked, as a squashfs with its hash tree.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use anyhow::{Context as _, Result, bail, ensure};
+use corten_image::manifest::{LIBRARIES, Manifest, Source};
+use corten_image::tree::{Node, Tree};
+use corten_image::{elf, lint, verity};
+
+use super::debian::Unpacked;
+use super::programs::Programs;
+use crate::cache::{self, Inputs};
+use crate::components::Components;
+use crate::kernel::{self, Kernel};
+use crate::progress;
+
+/// Where Debian's packages have their libraries.
+const PACKAGE_LIBRARIES: &[&str] = &["lib/x86_64-linux-gnu", "usr/lib/x86_64-linux-gnu"];
+
+/// What the manifest's entries are filled with.
+#[derive(Debug)]
+pub(crate) struct Sources<'a> {
+    /// The workspace's programs.
+    pub programs: &'a Programs,
+    /// Upstream programs.
+    pub components: &'a Components,
+    /// Debian packages.
+    pub packages: &'a BTreeMap<String, Unpacked>,
+    /// The kernel, for its modules.
+    pub kernel: &'a Kernel,
+    /// What the build made itself, by the manifest's names.
+    pub built: BTreeMap<&'static str, Built>,
+}
+
+/// A file that the build made.
+#[derive(Debug)]
+pub(crate) enum Built {
+    /// On disk.
+    File(PathBuf),
+    /// In memory.
+    Bytes(Vec<u8>),
+}
+
+/// A finished root image.
+#[derive(Debug)]
+pub(crate) struct Root {
+    /// Squashfs and hash tree.
+    pub image: PathBuf,
+    /// The root hash, as text, in a file.
+    pub hash: PathBuf,
+}
+
+/// Puts the tree together.
+pub(crate) fn tree(manifest: &Manifest, sources: &Sources<'_>) -> Result<Tree> {
+    let mut tree = Tree::default();
+    for directory in &manifest.directories {
+        tree.add(&directory.path, Node::Directory { mode: directory.mode.0 })?;
+    }
+    for symlink in &manifest.symlinks {
+        tree.add(&symlink.path, Node::Symlink { target: symlink.target.clone() })?;
+    }
+    for file in &manifest.files {
+        let node = sources.node(&file.from, file.mode.0);
+        tree.add(&file.path, node.with_context(|| format!("fill {} of the manifest", file.path))?)?;
+    }
+    for folder in &manifest.folders {
+        ensure!(folder.build == "modules", "the build makes no folder {}", folder.build);
+        for path in kernel::files(&sources.kernel.root_modules)? {
+            let source = sources.kernel.root_modules.join(&path);
+            tree.add(&format!("{}/{}", folder.path, path.display()), Node::Copy { mode: 0o644, source })?;
+        }
+    }
+    add_libraries(&mut tree, manifest, sources)?;
+    Ok(tree)
+}
+
+impl Sources<'_> {
+    fn node(&self, from: &Source, mode: u32) -> Result<Node> {
+        let source = match from {
+            Source::Cargo { cargo } => self.programs.path(cargo),
+            Source::Component { component } => self.components.program(component)?.path.clone(),
+            Source::Package { package, file } => self.package(package)?.root().join(file),
+            Source::Build { build } => match self.built.get(build.as_str()) {
+                Some(Built::File(path)) => path.clone(),
+                Some(Built::Bytes(contents)) => return Ok(Node::Bytes { mode, contents: contents.clone() }),
+                None => bail!("the build makes nothing called {build}"),
+            },
+        };
+        let source = source.canonicalize().with_context(|| format!("find {}", source.display()))?;
+        Ok(Node::Copy { mode, source })
+    }
+
+    fn package(&self, name: &str) -> Result<&Unpacked> {
+        self.packages.get(name).with_context(|| format!("package {name} was not fetched"))
+    }
+}
+
+/// Adds what the programs in the tree need, and what that needs in turn.
+fn add_libraries(tree: &mut Tree, manifest: &Manifest, sources: &Sources<'_>) -> Result<()> {
+    let mut left: Vec<(String, PathBuf)> = tree
+        .nodes()
+        .filter_map(|(path, node)| match node {
+            Node::Copy { source, .. } if !path.ends_with(".ko") => Some((path.to_owned(), source.clone())),
+            _ => None,
+        })
+        .collect();
+    let mut added = BTreeSet::new();
+    while let Some((path, source)) = left.pop() {
+        let contents = fs::read(&source).with_context(|| format!("read {}", source.display()))?;
+        if !elf::is_elf(&contents) {
+            continue;
+        }
+        for name in elf::needs(&contents).with_context(|| format!("look at {path}"))?.libraries {
+            if name.starts_with("ld-linux") || added.contains(&name) {
+                continue;
+            }
+            let library = manifest.libraries.iter().find(|library| library.name == name);
+            let library = library.with_context(|| format!("{path} needs {name}, which the manifest does not list"))?;
+            let found = find_library(&sources.package(&library.package)?.root(), &name)?;
+            let target = format!("{LIBRARIES}/{name}");
+            tree.add(&target, Node::Copy { mode: 0o644, source: found.clone() })?;
+            left.push((target, found));
+            added.insert(name);
+        }
+    }
+    let unused: Vec<&str> =
+        manifest.libraries.iter().map(|library| library.name.as_str()).filter(|&name| !added.contains(name)).collect();
+    ensure!(unused.is_empty(), "the manifest lists libraries that nothing needs: {}", unused.join(", "));
+    Ok(())
+}
+
+fn find_library(root: &Path, name: &str) -> Result<PathBuf> {
+    let candidates = PACKAGE_LIBRARIES.iter().map(|folder| root.join(folder).join(name));
+    let found = candidates.into_iter().find_map(|path| path.canonicalize().ok());
+    found.with_context(|| format!("{} has no {name}", root.display()))
+}
+
+/// Makes the image of a tree, unless it is there already.
+pub(crate) fn image(tree: &Tree, manifest: &Manifest, epoch: u64) -> Result<Root> {
+    let inputs = inputs(tree)?.value("epoch", epoch.to_string()).value("mksquashfs", mksquashfs_version()?);
+    let result = cache::build("image/root", &inputs, &["root.img", "roothash"], |result| {
+        assemble(tree, manifest, epoch, result)
+    })?;
+    Ok(Root { image: result.join("root.img"), hash: result.join("roothash") })
+}
+
+/// Writes `root.img` and `roothash` into a folder.
+pub(crate) fn assemble(tree: &Tree, manifest: &Manifest, epoch: u64, result: &Path) -> Result<()> {
+    let staged = tempfile::tempdir_in(result)?;
+    let root = staged.path().join("root");
+    fs::create_dir(&root)?;
+    tree.write(&root)?;
+    let violations = lint::check(&root, manifest)?;
+    let lines: Vec<String> = violations.iter().map(|violation| format!("  {violation}")).collect();
+    ensure!(lines.is_empty(), "the root is not as it must be:\n{}", lines.join("\n"));
+
+    let image = result.join("root.img");
+    progress::run("squashfs", &mut mksquashfs(&root, &image, epoch))?;
+    staged.close()?;
+    let hash = verity::append(&image).context("make the hash tree")?;
+    fs::write(result.join("roothash"), format!("{hash}\n"))?;
+    Ok(())
+}
+
+fn mksquashfs(root: &Path, image: &Path, epoch: u64) -> Command {
+    let mut command = Command::new("mksquashfs");
+    command.arg(root).arg(image);
+    command.args(["-noappend", "-all-root", "-no-xattrs", "-no-progress", "-quiet"]);
+    command.args(["-comp", "zstd", "-Xcompression-level", "19", "-b", "256K"]);
+    let epoch = epoch.to_string();
+    command.args(["-mkfs-time", &epoch, "-all-time", &epoch]);
+    // It refuses to have the time told twice.
+    command.env_remove("SOURCE_DATE_EPOCH");
+    command
+}
+
+fn mksquashfs_version() -> Result<String> {
+    // It exits with an error after it told its version.
+    let output = Command::new("mksquashfs").arg("-version").output().context("start mksquashfs")?;
+    let text = String::from_utf8_lossy(&output.stdout);
+    Ok(text.lines().next().unwrap_or_default().to_owned())
+}
+
+/// Everything that the image's bytes depend on.
+fn inputs(tree: &Tree) -> Result<Inputs> {
+    let mut inputs = Inputs::new().value("version", "3");
+    for (path, node) in tree.nodes() {
+        inputs = match node {
+            Node::Directory { mode } => inputs.value(path, format!("directory {mode:o}")),
+            Node::Symlink { target } => inputs.value(path, format!("symlink {target}")),
+            Node::Bytes { mode, contents } => inputs.value(path, format!("file {mode:o}")).value(path, contents),
+            Node::Copy { mode, source } => inputs.value(path, format!("file {mode:o}")).file(path, source)?,
+        };
+    }
+    Ok(inputs)
+}
