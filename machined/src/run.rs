@@ -12,11 +12,13 @@ use corten_sys::process::Reaper;
 use tokio::sync::watch;
 
 use crate::boot::cmdline::Cmdline;
+use crate::boot::modules::Loader;
 use crate::boot::timeline::Timeline;
 use crate::controllers::config::acquire::{Acquire, ConfigStore};
 use crate::controllers::k8s::{cni::Cni, component_config::ComponentConfig, manifests::Manifests, node::NodeFollower};
 use crate::controllers::runtime::bootstrap::{Bootstrap, Marker};
 use crate::controllers::runtime::images::BootImages;
+use crate::controllers::runtime::kernel::KernelSettings;
 use crate::controllers::runtime::machine_status::MachineStatusController;
 use crate::controllers::runtime::node_services::NodeServices;
 use crate::controllers::runtime::persist::Persist;
@@ -100,14 +102,14 @@ pub(crate) fn node(timeline: Timeline) -> std::io::Result<(Node, Reaper)> {
 fn start(early: boot::Early) -> std::io::Result<Running> {
     let (node, reaper) = node(early.timeline)?;
     let (controllers, stop) = watch::channel(false);
-    runtime(&node, reaper, early.cmdline).start(stop);
+    runtime(&node, reaper, early.cmdline, early.modules).start(stop);
     tokio::spawn(serve(node.clone()));
     tokio::spawn(keep_kernel_log(node.clone()));
     Ok(Running { node, controllers })
 }
 
 /// All controllers, by area.
-fn runtime(node: &Node, reaper: Reaper, cmdline: Cmdline) -> Runtime {
+fn runtime(node: &Node, reaper: Reaper, cmdline: Cmdline, modules: Option<Loader>) -> Runtime {
     let mut all = Runtime::new(node.store.clone());
     block::add(&mut all, reaper);
     let fetches_config = cmdline.get("corten.config.url").is_some();
@@ -119,6 +121,7 @@ fn runtime(node: &Node, reaper: Reaper, cmdline: Cmdline) -> Runtime {
     all.add(ApiCertificate::default());
     all.add(KubernetesSecrets::default());
     all.add(NodeServices);
+    all.add(KernelSettings::new(modules));
     all.add(Persist::new(node.logs.clone()));
     all.add(MachineStatusController::new(node.power.clone(), node.timeline.clone()));
     all.add(Bootstrap::new(node.member.clone()));

@@ -145,11 +145,11 @@ fn change_to_proto(change: Change) -> ConfigChange {
     let json = |value: Option<serde_json::Value>| value.map(|value| value.to_string()).unwrap_or_default();
     let (effect, services) = match change.effect {
         Effect::Live => (ChangeEffect::Live, Vec::new()),
-        Effect::Restart(services) => (ChangeEffect::Restart, services),
+        Effect::Restart(service) => (ChangeEffect::Restart, vec![service]),
         Effect::Reboot => (ChangeEffect::Reboot, Vec::new()),
     };
     ConfigChange {
-        document: change.document,
+        document: change.name.map_or_else(|| change.kind.clone(), |name| format!("{}/{name}", change.kind)),
         path: change.path,
         old_value: json(change.old),
         new_value: json(change.new),

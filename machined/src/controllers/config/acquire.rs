@@ -1,22 +1,28 @@
-//! Finds the config: on STATE, else on the kernel command line, else in QEMU's fw_cfg; else the node is in maintenance.
+//! Finds the config: on STATE, else inline on the kernel command line, else in QEMU's fw_cfg, else at the URL of the
+//! command line; else the node is in maintenance, and goes on asking the URL.
 //!
-//! Reads `VolumeStatus`; owns `MachineConfig` and `ConfigSourceStatus`. What another source gives is kept on STATE first,
+//! Reads `VolumeStatus` and `NodeAddresses`; owns `MachineConfig` and `ConfigSourceStatus`. What another source gives is kept on STATE first,
 //! so the next boot needs no source. Woken by [`ConfigStore`] when the operator applied one.
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::sync::Arc;
+use std::time::Duration;
 
 use corten_config::{Config, Source};
-use corten_constants::{FW_CFG_CONFIG, labels, paths};
+use corten_constants::{labels, paths};
 use corten_controller::{BoxError, Context, Controller, Next};
 use corten_resources::block::VolumeStatus;
 use corten_resources::config::{ConfigSourceStatus, MachineConfig};
+use corten_resources::network::NodeAddresses;
 use corten_store::Kind as _;
 use tokio::sync::Notify;
 
 use super::generations::{Generation, GenerationError, Generations};
-use super::sources::{Found, inline};
+use super::sources::{Found, fetch, fw_cfg, inline};
 use crate::boot::cmdline::Cmdline;
+
+/// Between two attempts at the URL.
+const ASK_AGAIN: Duration = Duration::from_secs(5);
 
 /// What the API uses to bring a config into force.
 #[derive(Debug, Clone)]
@@ -72,7 +78,7 @@ impl ConfigStore {
 pub struct Acquire {
     config: ConfigStore,
     cmdline: Cmdline,
-    /// Whether the sources besides STATE were asked: once per boot.
+    /// Whether the sources that are there from the start were asked: once per boot.
     asked: bool,
 }
 
@@ -89,7 +95,7 @@ impl Controller for Acquire {
     }
 
     fn inputs(&self) -> &'static [&'static str] {
-        &[VolumeStatus::NAME]
+        &[VolumeStatus::NAME, NodeAddresses::NAME]
     }
 
     fn outputs(&self) -> &'static [&'static str] {
@@ -128,6 +134,14 @@ impl Controller for Acquire {
                 return in_force(ctx, generation);
             }
         }
+        let mut next = Next::Wait;
+        if let Some(url) = self.cmdline.get("corten.config.url").filter(|url| !url.is_empty()) {
+            if let Some(found) = use_if_valid(ctx, "url", fetch(url).await)? {
+                let generation = self.config.apply(found.text).await?;
+                return in_force(ctx, generation);
+            }
+            next = Next::After(ASK_AGAIN);
+        }
         // Tells the runtime controller that there is none: maintenance.
         ctx.put::<ConfigSourceStatus>(
             "all",
@@ -136,7 +150,7 @@ impl Controller for Acquire {
                 message: "no source has a config: waiting for osctl apply-config".into(),
             },
         )?;
-        Ok(Next::Wait)
+        Ok(next)
     }
 }
 
@@ -147,29 +161,31 @@ impl Acquire {
             None => Err("corten.config.inline is not on the kernel command line".to_owned()),
             Some(value) => inline(value),
         };
-        let from_fw_cfg = tokio::task::spawn_blocking(read_fw_cfg).await?;
+        let from_fw_cfg = tokio::task::spawn_blocking(fw_cfg).await?;
         for (id, found) in [("cmdline", from_cmdline), ("fw_cfg", from_fw_cfg)] {
-            let checked =
-                found.and_then(|found| match Config::parse(&found.text, &Source::new(found.source)) {
-                    Ok(_) => Ok(found),
-                    Err(problems) => Err(problems.to_string()),
-                });
-            match checked {
-                Ok(found) => {
-                    ctx.put::<ConfigSourceStatus>(
-                        id,
-                        ConfigSourceStatus { used: true, message: "in force".into() },
-                    )?;
-                    return Ok(Some(found));
-                }
-                Err(message) => {
-                    tracing::info!(source = id, why = message.as_str(), "a config source has nothing to use");
-                    ctx.put::<ConfigSourceStatus>(id, ConfigSourceStatus { used: false, message })?;
-                }
+            if let Some(found) = use_if_valid(ctx, id, found)? {
+                return Ok(Some(found));
             }
         }
         Ok(None)
     }
+}
+
+/// What a source gave, if it parses; the source's status says so or why not.
+fn use_if_valid(ctx: &Context, id: &str, found: Result<Found, String>) -> Result<Option<Found>, BoxError> {
+    let checked = found.and_then(|found| match Config::parse(&found.text, &Source::new(found.source)) {
+        Ok(_) => Ok(found),
+        Err(problems) => Err(problems.to_string()),
+    });
+    let (used, message, found) = match checked {
+        Ok(found) => (true, "in force".to_owned(), Some(found)),
+        Err(message) => {
+            tracing::info!(source = id, why = message.as_str(), "a config source has nothing to use");
+            (false, message, None)
+        }
+    };
+    ctx.put::<ConfigSourceStatus>(id, ConfigSourceStatus { used, message })?;
+    Ok(found)
 }
 
 fn in_force(ctx: &Context, generation: Generation) -> Result<Next, BoxError> {
@@ -179,13 +195,4 @@ fn in_force(ctx: &Context, generation: Generation) -> Result<Next, BoxError> {
         MachineConfig { generation: number, digest, source: format!("generation {number}"), text },
     )?;
     Ok(Next::Wait)
-}
-
-/// <https://www.qemu.org/docs/master/specs/fw_cfg.html>
-fn read_fw_cfg() -> Result<Found, String> {
-    let path = Path::new("/sys/firmware/qemu_fw_cfg/by_name").join(FW_CFG_CONFIG).join("raw");
-    match std::fs::read_to_string(&path) {
-        Ok(text) => Ok(Found { source: "fw_cfg", text }),
-        Err(error) => Err(format!("{FW_CFG_CONFIG} is not there: {error}")),
-    }
 }

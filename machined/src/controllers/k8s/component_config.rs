@@ -16,7 +16,7 @@ use corten_resources::runtime::ServiceSpec;
 use corten_resources::secrets::ComponentSecrets;
 use corten_store::Kind as _;
 
-use super::components::{self, Component, Mirror};
+use super::components::{self, Component, Endpoint, Mirror};
 use super::inputs::Inputs;
 use crate::controllers::config;
 use crate::controllers::secrets::files;
@@ -108,9 +108,14 @@ fn write(file: &components::File) -> std::io::Result<()> {
 }
 
 fn mirrors(config: &corten_config::Config) -> Vec<Mirror> {
+    let endpoint = |mirror: &corten_config::Mirror| Endpoint {
+        url: mirror.endpoint.clone(),
+        ca: mirror.ca.clone(),
+        skip_verify: mirror.skip_verify,
+    };
     let mirror = |registry: &corten_config::Registry| Mirror {
         host: registry.host.clone(),
-        endpoints: registry.mirrors.iter().map(|mirror| mirror.endpoint.to_string()).collect(),
+        endpoints: registry.mirrors.iter().map(endpoint).collect(),
         override_path: registry.override_path,
     };
     config.registries.iter().map(mirror).collect()

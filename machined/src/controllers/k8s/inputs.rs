@@ -17,6 +17,10 @@ pub struct Inputs {
     pub node_name: String,
     /// Routable addresses of this node, the primary one first, never empty.
     pub addresses: Vec<IpAddr>,
+    /// Addresses that the kubelet registers, the primary one first, never empty.
+    pub node_ips: Vec<IpAddr>,
+    /// Address under which other members reach this node's etcd.
+    pub etcd_address: IpAddr,
     /// Name of the cluster.
     pub cluster_name: String,
     /// URL under which clients reach the API servers.
@@ -41,6 +45,8 @@ pub struct Inputs {
     pub kubelet_overrides: serde_json::Map<String, serde_json::Value>,
     /// Further flags of kube-apiserver; they win over ours.
     pub apiserver_args: BTreeMap<String, String>,
+    /// The operator's audit policy instead of ours.
+    pub audit_policy: Option<serde_json::Map<String, serde_json::Value>>,
     /// Digest of the secret files of each component: a change restarts it.
     pub secrets: BTreeMap<String, String>,
 }
@@ -63,10 +69,15 @@ impl Inputs {
             corten_config::Role::Worker => Role::Worker,
         };
         let kubelet = config.kubelet.clone().unwrap_or_default();
+        let server = config.api_server.clone().unwrap_or_default();
+        let etcd_subnets = config.etcd.clone().unwrap_or_default().advertised_subnets;
+        let etcd_address = within(addresses, &etcd_subnets).first().copied()?;
         Some(Self {
             role,
             node_name: node_name.to_owned(),
             addresses: addresses.to_vec(),
+            node_ips: within(addresses, &kubelet.node_ip_subnets),
+            etcd_address,
             cluster_name: cluster.name.clone(),
             endpoint: cluster.endpoint.to_string(),
             domain: cluster.domain.clone(),
@@ -78,7 +89,8 @@ impl Inputs {
             node_taints: kubelet.node_taints,
             max_pods: kubelet.max_pods,
             kubelet_overrides: kubelet.extra_config,
-            apiserver_args: config.api_server.clone().unwrap_or_default().extra_args,
+            apiserver_args: server.extra_args,
+            audit_policy: server.audit_policy,
             secrets,
         })
     }
@@ -128,6 +140,13 @@ impl Inputs {
     }
 }
 
+/// Those of `addresses` in one of `subnets`; all of them when none is, or when there are no subnets.
+fn within(addresses: &[IpAddr], subnets: &[IpNet]) -> Vec<IpAddr> {
+    let inside: Vec<IpAddr> =
+        addresses.iter().copied().filter(|address| subnets.iter().any(|net| net.contains(address))).collect();
+    if inside.is_empty() { addresses.to_vec() } else { inside }
+}
+
 fn join(nets: &[IpNet]) -> String {
     nets.iter().map(ToString::to_string).collect::<Vec<_>>().join(",")
 }
@@ -151,6 +170,9 @@ pub(crate) mod tests {
             role: Role::ControlPlane,
             node_name: "n1".into(),
             addresses: vec!["10.0.2.15".parse().unwrap()],
+            node_ips: vec!["10.0.2.15".parse().unwrap()],
+            etcd_address: "10.0.2.15".parse().unwrap(),
+            audit_policy: None,
             cluster_name: "demo".into(),
             endpoint: "https://10.0.2.15:6443".into(),
             domain: "cluster.local".into(),
@@ -173,6 +195,14 @@ pub(crate) mod tests {
         inputs.service_subnets.push("fd00:96::/112".parse().unwrap());
         let dns: Vec<String> = inputs.dns_addresses().iter().map(ToString::to_string).collect();
         assert_eq!(dns, ["10.96.0.10", "fd00:96::a"]);
+    }
+
+    #[test]
+    fn subnets_choose_the_address_and_never_leave_none() {
+        let all: Vec<IpAddr> = ["10.0.2.15", "192.168.1.5"].map(|a| a.parse().unwrap()).to_vec();
+        assert_eq!(within(&all, &["192.168.0.0/16".parse().unwrap()]), [all[1]]);
+        assert_eq!(within(&all, &["172.16.0.0/12".parse().unwrap()]), all);
+        assert_eq!(within(&all, &[]), all);
     }
 
     #[test]

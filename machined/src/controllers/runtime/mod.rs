@@ -2,6 +2,7 @@
 
 pub mod bootstrap;
 pub mod images;
+pub mod kernel;
 pub mod machine_status;
 pub mod node_services;
 pub mod persist;

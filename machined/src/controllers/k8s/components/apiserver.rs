@@ -15,7 +15,7 @@ const AUDIT_DIR: &str = "/var/log/kube-apiserver";
 
 /// The API server of this node.
 pub(super) fn kube_apiserver(inputs: &Inputs) -> Component {
-    let files = vec![authentication(), admission(), pod_security(), audit_policy()];
+    let files = vec![authentication(), admission(), pod_security(), audit_policy(inputs)];
     let probe = |path: &str| Probe::Https {
         address: loopback(ports::KUBE_APISERVER),
         path: path.into(),
@@ -28,9 +28,15 @@ pub(super) fn kube_apiserver(inputs: &Inputs) -> Component {
         health: Some(health(probe("/livez"), 10_000)),
         oom_score_adj: -997,
         stop_timeout_ms: 10_000,
+        environment: memory_saving(),
         ..unprivileged(ids::KUBE_APISERVER)
     };
     Component::new(files, service, &inputs.secrets_digest(NAME))
+}
+
+/// Collects garbage twice as often as Go would: measured natively, 50 MB less for no CPU time that shows.
+fn memory_saving() -> std::collections::BTreeMap<String, String> {
+    [("GOGC".to_owned(), "50".to_owned())].into()
 }
 
 fn arguments(inputs: &Inputs) -> Vec<(&'static str, String)> {
@@ -139,9 +145,13 @@ fn pod_security() -> File {
 }
 
 /// Who did what, without the bodies: they would hold secrets. Reads by the components themselves are noise.
-fn audit_policy() -> File {
+fn audit_policy(inputs: &Inputs) -> File {
+    let path = format!("{CONFIG_DIR}/audit-policy.json");
+    if let Some(policy) = &inputs.audit_policy {
+        return File::json(path, &policy.clone().into());
+    }
     File::json(
-        format!("{CONFIG_DIR}/audit-policy.json"),
+        path,
         &json!({
             "apiVersion": "audit.k8s.io/v1",
             "kind": "Policy",

@@ -18,16 +18,27 @@ const REGISTRIES: &str = "/etc/containerd/certs.d";
 pub struct Mirror {
     /// Host name of the registry, `docker.io` for example.
     pub host: String,
-    /// Endpoints to try first, in order, each an `https://` or `http://` URL.
-    pub endpoints: Vec<String>,
+    /// Endpoints to try first, in order.
+    pub endpoints: Vec<Endpoint>,
     /// Whether the path in an endpoint replaces `/v2`.
     pub override_path: bool,
+}
+
+/// Where a mirror answers.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Endpoint {
+    /// An `https://` or `http://` URL.
+    pub url: String,
+    /// PEM of the CA that signed its certificate, when it is not one that everybody knows.
+    pub ca: Option<String>,
+    /// Whether its certificate is not looked at.
+    pub skip_verify: bool,
 }
 
 /// The container runtime of this node.
 pub fn containerd(mirrors: &[Mirror]) -> Component {
     let mut files = vec![File::new(CONFIG, configuration())];
-    files.extend(mirrors.iter().map(hosts));
+    files.extend(mirrors.iter().flat_map(hosts));
     let probe = Probe::Unix { path: paths::CONTAINERD_SOCKET.into() };
     let service = ServiceSpec {
         command: command("containerd", vec![format!("--config={CONFIG}")]),
@@ -98,19 +109,25 @@ SystemdCgroup = false
     )
 }
 
-/// `hosts.toml` of a registry. <https://github.com/containerd/containerd/blob/main/docs/hosts.md>
-fn hosts(mirror: &Mirror) -> File {
-    let sections = mirror.endpoints.iter().map(|endpoint| {
-        format!(
-            "[host.\"{endpoint}\"]\ncapabilities = [\"pull\", \"resolve\"]\noverride_path = {}\n",
-            mirror.override_path
-        )
-    });
-    let server = format!("server = \"https://{}\"\n\n", mirror.host);
-    File::new(
-        format!("{REGISTRIES}/{}/hosts.toml", mirror.host),
-        server + &sections.collect::<Vec<_>>().join("\n"),
-    )
+/// Files of a registry: `hosts.toml`, and the CAs that it names.
+/// <https://github.com/containerd/containerd/blob/main/docs/hosts.md>
+fn hosts(mirror: &Mirror) -> Vec<File> {
+    let dir = format!("{REGISTRIES}/{}", mirror.host);
+    let mut files = Vec::new();
+    let mut text = format!("server = \"https://{}\"\n", mirror.host);
+    for (n, endpoint) in mirror.endpoints.iter().enumerate() {
+        text += &format!(
+            "\n[host.\"{}\"]\ncapabilities = [\"pull\", \"resolve\"]\noverride_path = {}\nskip_verify = {}\n",
+            endpoint.url, mirror.override_path, endpoint.skip_verify
+        );
+        if let Some(ca) = &endpoint.ca {
+            let path = format!("{dir}/ca-{n}.crt");
+            text += &format!("ca = \"{path}\"\n");
+            files.push(File::new(path, ca.clone()));
+        }
+    }
+    files.push(File::new(format!("{dir}/hosts.toml"), text));
+    files
 }
 
 #[cfg(test)]
@@ -118,14 +135,12 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_mirror_becomes_a_hosts_file() {
-        let mirror = Mirror {
-            host: "docker.io".into(),
-            endpoints: vec!["https://m:5000".into()],
-            override_path: false,
-        };
+    fn a_mirror_becomes_a_hosts_file_with_its_ca_beside_it() {
+        let endpoint = Endpoint { url: "https://m:5000".into(), ca: Some("PEM".into()), skip_verify: false };
+        let mirror = Mirror { host: "docker.io".into(), endpoints: vec![endpoint], override_path: false };
         let component = containerd(&[mirror]);
-        let file = &component.files[1];
+        assert_eq!(component.files[1].content, "PEM");
+        let file = &component.files[2];
         assert_eq!(file.path, "/etc/containerd/certs.d/docker.io/hosts.toml");
         assert!(file.content.contains("[host.\"https://m:5000\"]"), "{}", file.content);
     }

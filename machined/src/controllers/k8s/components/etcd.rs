@@ -10,7 +10,7 @@ use crate::controllers::k8s::inputs::Inputs;
 
 /// The etcd member of this node.
 pub(super) fn etcd(inputs: &Inputs) -> Component {
-    let host = bracketed(inputs.primary());
+    let host = bracketed(inputs.etcd_address);
     let client = format!("https://{host}:{}", ports::ETCD_CLIENT);
     let peer = format!("https://{host}:{}", ports::ETCD_PEER);
     let metrics = loopback(ports::ETCD_METRICS);

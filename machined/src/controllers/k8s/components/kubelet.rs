@@ -13,7 +13,7 @@ const PLUGIN_DIR: &str = "/var/lib/kubelet/volumeplugins";
 
 /// The kubelet of this node. Runs as root: it mounts volumes and owns the cgroups of pods.
 pub(super) fn kubelet(inputs: &Inputs) -> Component {
-    let node_ips: Vec<String> = inputs.addresses.iter().take(2).map(ToString::to_string).collect();
+    let node_ips: Vec<String> = inputs.node_ips.iter().take(1).map(ToString::to_string).collect();
     let mut args = vec![
         format!("--config={CONFIG}"),
         format!("--kubeconfig={}", secret(NAME, "kubeconfig")),

@@ -17,7 +17,7 @@ use corten_resources::runtime::{HealthCheck, Probe, ServiceSpec};
 use sha2::{Digest, Sha256};
 
 use super::inputs::Inputs;
-pub use containerd::{Mirror, SANDBOX_IMAGE, containerd};
+pub use containerd::{Endpoint, Mirror, SANDBOX_IMAGE, containerd};
 
 /// A file that a component reads.
 #[derive(Debug, Clone, PartialEq, Eq)]
