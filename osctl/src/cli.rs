@@ -79,6 +79,9 @@ pub(crate) enum Command {
     /// List, choose, add and remove contexts
     #[command(subcommand)]
     Config(commands::config::Command),
+    /// Make, list and destroy clusters of QEMU machines on this computer
+    #[command(subcommand)]
+    Cluster(commands::cluster::Command),
     /// Write shell completions
     Completions(commands::completions::Args),
     /// Write man pages

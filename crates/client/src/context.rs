@@ -187,6 +187,14 @@ impl Contexts {
         }
     }
 
+    /// Remove a context; when it was the current one, another is.
+    pub fn remove(&mut self, name: &str) {
+        self.contexts.remove(name);
+        if self.current == name {
+            self.current = self.contexts.keys().next().cloned().unwrap_or_default();
+        }
+    }
+
     /// Add a context and make it the current one. A name that is taken gets a number. Returns the name.
     pub fn add(&mut self, name: &str, context: Context) -> String {
         let mut free = name.to_owned();

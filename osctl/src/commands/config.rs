@@ -61,10 +61,7 @@ pub(crate) fn run(command: &Command, global: &Global) -> Result<(), CommandError
         Command::Add(args) => add(args, global, &mut contexts)?,
         Command::Remove { name } => {
             contexts.get(Some(name))?;
-            contexts.contexts.remove(name);
-            if contexts.current == *name {
-                contexts.current = contexts.contexts.keys().next().cloned().unwrap_or_default();
-            }
+            contexts.remove(name);
         }
     }
     contexts.save(&path)?;

@@ -20,6 +20,13 @@ pub(crate) struct Args {
     wait: Option<Duration>,
 }
 
+impl Args {
+    /// As the command line with `--wait`.
+    pub(crate) fn waiting(wait: Duration) -> Self {
+        Self { wait: Some(wait) }
+    }
+}
+
 pub(crate) async fn run(args: &Args, session: &Session) -> Result<(), CommandError> {
     let wait_ms = args.wait.map_or(0, |wait| u64::try_from(wait.as_millis()).unwrap_or(u64::MAX));
     let answers = session

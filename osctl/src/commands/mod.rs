@@ -4,6 +4,7 @@ pub(crate) mod apply_config;
 pub(crate) mod boot;
 pub(crate) mod bootstrap;
 pub(crate) mod certificates;
+pub(crate) mod cluster;
 pub(crate) mod completions;
 pub(crate) mod config;
 pub(crate) mod dmesg;
@@ -58,6 +59,7 @@ pub(crate) async fn run(cli: Cli) -> Result<(), CommandError> {
         Command::Reboot(args) => reboot::run(args, &global.session()?).await,
         Command::Shutdown(args) => shutdown::run(args, &global.session()?).await,
         Command::Support(args) => support::run(args, &global.session()?).await,
+        Command::Cluster(command) => cluster::run(command, global).await,
         Command::Config(command) => config::run(command, global),
         Command::Completions(args) => completions::run(args),
         Command::Man(args) => man::run(args),

@@ -24,7 +24,6 @@ use crate::{
 #[derive(Debug, clap::Args)]
 pub(crate) struct Args {
     /// Folder to write to; it must not exist [default: support-UNIXTIME]
-    #[arg(long, value_name = "FOLDER")]
     folder: Option<PathBuf>,
 }
 
