@@ -119,14 +119,13 @@ where
     let request =
         request.body(Empty::<Bytes>::new()).map_err(|_| ProbeError::BadPath { path: path.to_owned() })?;
     let (mut sender, connection) = http1::handshake(TokioIo::new(stream)).await.map_err(failed)?;
+    let mut response = std::pin::pin!(sender.send_request(request));
+    // The connection has to be driven for the answer to come; a server may close it right behind the answer.
     let response = tokio::select! {
-        response = sender.send_request(request) => response.map_err(failed)?,
-        // The connection has to be driven for the answer to come; it ends before the answer only by an error.
-        ended = connection => {
-            ended.map_err(failed)?;
-            return Err(ProbeError::Connect { target: address.to_string(), source: io::ErrorKind::UnexpectedEof.into() });
-        }
+        response = &mut response => response,
+        _ = connection => response.await,
     };
+    let response = response.map_err(failed)?;
     let status = response.status();
     if status.is_success() {
         return Ok(());
