@@ -39,7 +39,7 @@ impl Decoder<'_, '_> {
         if let Some(allowed) = constants(schema) {
             return self.choice(node, &allowed);
         }
-        match schema.get("type").and_then(Value::as_str) {
+        match type_of(schema) {
             Some("string") => self.text(node, schema),
             Some("integer") => self.integer(node, schema),
             Some("boolean") => self.boolean(node),
@@ -89,7 +89,7 @@ impl Decoder<'_, '_> {
         let Err(refusal) = (format.check)(text) else { return Ok(text.into()) };
         let message = format!("{} has a wrong value: {}", self.subject(), refusal.reason);
         let hint = match &refusal.suggestion {
-            Some(better) => format!("write {better:?}"),
+            Some(better) => format!("did you mean {better}?"),
             None => format!("write {}", format.allowed),
         };
         let finding = Finding::error(Code::BadValue, message, hint).allowed(format.allowed);
@@ -105,7 +105,7 @@ impl Decoder<'_, '_> {
         let message = format!("{} cannot be {:?}", self.subject(), shorten(text, KEY_SHOWN));
         let near = nearest(text, allowed.iter().copied());
         let hint = match near {
-            Some(near) => format!("write {near}"),
+            Some(near) => format!("did you mean {near}?"),
             None => format!("write one of {}", allowed.join(", ")),
         };
         let finding = Finding::error(Code::BadValue, message, hint).value(text).allowed(allowed.join(", "));
@@ -121,8 +121,8 @@ impl Decoder<'_, '_> {
                 format!("{} is a whole number, and here is {:?}", self.subject(), shorten(text, KEY_SHOWN));
             let bare = text.trim().parse::<i64>().ok().map(|number| number.to_string());
             let hint = match &bare {
-                Some(_) => "write the number without quotes".to_owned(),
-                None => format!("write a whole number, {range}"),
+                Some(bare) => format!("did you mean {bare}, without quotes?"),
+                None => format!("write {range}"),
             };
             let finding =
                 Finding::error(Code::WrongType, message, hint).value(text).allowed(range.to_string());
@@ -132,7 +132,7 @@ impl Decoder<'_, '_> {
             return Ok(number.into());
         }
         let message = format!("{} is out of range", self.subject());
-        let hint = format!("write a number, {range}");
+        let hint = format!("write {range}");
         let finding = Finding::error(Code::OutOfRange, message, hint).value(text).allowed(range.to_string());
         self.fail(node, finding)
     }
@@ -151,7 +151,10 @@ impl Decoder<'_, '_> {
         };
         let message =
             format!("{} is true or false, and here is {:?}", self.subject(), shorten(text, KEY_SHOWN));
-        let hint = format!("write {}, without quotes", meant.unwrap_or("true or false"));
+        let hint = match meant {
+            Some(meant) => format!("did you mean {meant}, without quotes?"),
+            None => "write true or false".to_owned(),
+        };
         let finding = Finding::error(Code::WrongType, message, hint).value(text).allowed("true, false");
         self.fail(node, finding.suggest(meant.map(str::to_owned)))
     }
@@ -225,7 +228,7 @@ impl Decoder<'_, '_> {
         let message = format!("unknown key `{}` in {owner}", shorten(&entry.key, KEY_SHOWN));
         let hint = match near {
             _ if entry.key == "<<" => "merge keys are not supported; write the values out".to_owned(),
-            Some(near) => format!("write {near}"),
+            Some(near) => format!("did you mean {near}?"),
             None => "remove it, or see the reference for where it belongs".to_owned(),
         };
         let finding = Finding::error(Code::UnknownKey, message, hint).allowed(allowed.join(", "));
@@ -299,8 +302,14 @@ pub(crate) fn required_part(schema: &Value) -> (&Value, bool) {
     let is_null = |schema: &Value| schema.get("type").and_then(Value::as_str) == Some("null");
     match schema.get("anyOf").and_then(Value::as_array).map(Vec::as_slice) {
         Some([one, null]) if is_null(null) => (one, true),
-        _ => (schema, false),
+        _ => (schema, schema.get("type").is_some_and(Value::is_array)),
     }
+}
+
+/// The name of the type, without `null`.
+pub(crate) fn type_of(schema: &Value) -> Option<&str> {
+    let kind = schema.get("type")?;
+    kind.as_str().or_else(|| kind.as_array()?.iter().filter_map(Value::as_str).find(|name| *name != "null"))
 }
 
 /// The words of an enumeration.
@@ -380,6 +389,6 @@ impl Range {
 
 impl std::fmt::Display for Range {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(f, "{} to {}", self.min, self.max)
+        write!(f, "a whole number, {} to {}", self.min, self.max)
     }
 }

@@ -154,8 +154,10 @@ impl fmt::Display for Diagnostic {
             writeln!(f, "{} | {}", self.line, snippet.text)?;
             writeln!(f, "{:gutter$} | {indent}{}", "", "^".repeat(snippet.width.max(1)))?;
         }
-        let notes = [("value", &self.value), ("allowed", &self.allowed), ("did you mean", &self.suggestion)];
-        for (name, note) in notes {
+        // The snippet shows the value, and some hints say what is allowed.
+        let value = self.value.as_ref().filter(|_| self.snippet.is_none());
+        let allowed = self.allowed.as_ref().filter(|allowed| !self.hint.ends_with(allowed.as_str()));
+        for (name, note) in [("value", value), ("allowed", allowed)] {
             if let Some(note) = note {
                 writeln!(f, "{:gutter$} = {name}: {note}", "")?;
             }

@@ -161,7 +161,7 @@ fn header(node: &Node, report: &mut Report<'_>) -> Option<&'static Kind> {
 fn unknown_kind(name: &str, mark: Mark, report: &mut Report<'_>) {
     let near = nearest(name, kind_names());
     let hint = match near {
-        Some(near) => format!("write kind: {near}"),
+        Some(near) => format!("did you mean {near}?"),
         None => "a config holds documents of the OS, not Kubernetes objects; see the reference for the kinds"
             .into(),
     };

@@ -69,7 +69,7 @@ impl Builder<'_, '_> {
                     key: None,
                 });
             }
-            Event::SequenceEnd | Event::MappingEnd => self.close(),
+            Event::SequenceEnd | Event::MappingEnd => self.close(mark),
             Event::Alias(_) | Event::UnresolvedAlias(_) => {
                 let finding =
                     Finding::error(Code::Syntax, "aliases (*name) are not supported", "write the value out");
@@ -94,13 +94,14 @@ impl Builder<'_, '_> {
         self.report.add(mark, None, &[], Finding::error(Code::Syntax, what, hint));
     }
 
-    fn close(&mut self) {
-        let node = match self.stack.pop() {
-            Some(Open::Sequence(mark, items)) => Node { mark, data: Data::Sequence(items) },
-            Some(Open::Mapping { mark, entries, .. }) => Node { mark, data: Data::Mapping(entries) },
+    fn close(&mut self, end: Mark) {
+        let (mark, data) = match self.stack.pop() {
+            Some(Open::Sequence(mark, items)) => (mark, Data::Sequence(items)),
+            Some(Open::Mapping { mark, entries, .. }) => (mark, Data::Mapping(entries)),
             None => return,
         };
-        self.place(node);
+        let mark = Mark { end_line: end.end_line, end_column: end.end_column, ..mark };
+        self.place(Node { mark, data });
     }
 
     fn place(&mut self, node: Node) {

@@ -4,7 +4,7 @@ use std::fmt::Write as _;
 
 use serde_json::{Map, Value, json};
 
-use crate::decode::{constants, required_part};
+use crate::decode::{constants, required_part, type_of};
 use crate::formats;
 use crate::kinds::{Count, KINDS, Kind};
 
@@ -116,7 +116,7 @@ fn type_name(schema: &Value) -> String {
     if let Some(words) = constants(schema) {
         return words.iter().map(|word| format!("`{word}`")).collect::<Vec<_>>().join(" or ");
     }
-    match schema.get("type").and_then(Value::as_str) {
+    match type_of(schema) {
         Some("string") => match text(schema, "format").as_deref().and_then(formats::find) {
             Some(format) => format!("text: {}", format.allowed),
             None => "text".to_owned(),
