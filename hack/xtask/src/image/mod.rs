@@ -14,7 +14,7 @@ use corten_image::manifest::Manifest;
 use corten_image::verity::RootHash;
 
 use crate::cache;
-use crate::components;
+use crate::components::{self, Components};
 use crate::kernel;
 use crate::packages::{self, Group};
 use crate::progress;
@@ -118,6 +118,7 @@ pub(crate) fn build() -> Result<Artifacts> {
         ("pause-image", Built::File(containers.pause)),
         ("coredns-image", Built::File(containers.coredns)),
         ("sbom", Built::File(sbom.clone())),
+        ("component-versions", Built::Bytes(component_versions(&components))),
         ("modules-load", Built::Bytes(boot::load_list(&kernel.load.root).into_bytes())),
         ("os-release", Built::Bytes(os_release.clone().into_bytes())),
         ("clock-epoch", Built::Bytes(format!("{epoch}\n").into_bytes())),
@@ -201,6 +202,13 @@ fn certificates(packages: &BTreeMap<String, Unpacked>) -> Result<Vec<u8>> {
         bundle.extend(fs::read(folder.join(path))?);
     }
     Ok(bundle)
+}
+
+/// Component → version, as JSON; machined's `versions` reads it.
+fn component_versions(components: &Components) -> Vec<u8> {
+    let versions: BTreeMap<&str, &str> =
+        components.programs.iter().map(|program| (program.component.as_str(), program.version.as_str())).collect();
+    serde_json::json!(versions).to_string().into_bytes()
 }
 
 fn os_release() -> String {
