@@ -23,7 +23,7 @@ use crate::controllers::runtime::machine_status::MachineStatusController;
 use crate::controllers::runtime::node_services::NodeServices;
 use crate::controllers::runtime::persist::Persist;
 use crate::controllers::secrets::{api::ApiCertificate, kubernetes::KubernetesSecrets};
-use crate::controllers::{block, network, time};
+use crate::controllers::{block, network};
 use crate::kernel_ring::KernelRing;
 use crate::node::{Node, Power, PowerRequest};
 use crate::{boot, native, own_log, rpc, shutdown};
@@ -62,7 +62,9 @@ pub fn main(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
         tokio::spawn(press(running.node.power.clone()));
         let request = running.node.power.wait().await;
         let _ = running.controllers.send(true); // nobody listens when the controllers are gone already
-        shutdown::run(request, &running.node).await;
+        let _ = running.node.supervisor.stop_all(Duration::from_secs(5)).await;
+        corten_sys::reboot::sync();
+        let _ = corten_sys::reboot::now(if request.action == crate::node::PowerAction::Reboot { corten_sys::reboot::Ending::Reboot } else { corten_sys::reboot::Ending::PowerOff });
     });
     boot::fatal::fatal(&std::io::Error::other("the shutdown came back"))
 }
@@ -102,21 +104,20 @@ pub(crate) fn node(timeline: Timeline) -> std::io::Result<(Node, Reaper)> {
 fn start(early: boot::Early) -> std::io::Result<Running> {
     let (node, reaper) = node(early.timeline)?;
     let (controllers, stop) = watch::channel(false);
-    runtime(&node, reaper, early.cmdline, early.modules).start(stop);
+    runtime(&node, reaper, early.cmdline, early.modules, early.root_disk).start(stop);
     tokio::spawn(serve(node.clone()));
     tokio::spawn(keep_kernel_log(node.clone()));
     Ok(Running { node, controllers })
 }
 
 /// All controllers, by area.
-fn runtime(node: &Node, reaper: Reaper, cmdline: Cmdline, modules: Option<Loader>) -> Runtime {
+fn runtime(node: &Node, reaper: Reaper, cmdline: Cmdline, modules: Option<Loader>, root_disk: Option<String>) -> Runtime {
     let mut all = Runtime::new(node.store.clone());
-    block::add(&mut all, reaper);
+    block::add(&mut all, reaper, node.timeline.clone(), root_disk);
     let fetches_config = cmdline.get("corten.config.url").is_some();
     if let Err(error) = network::add(&mut all, fetches_config) {
         tracing::error!(error = chain(&error), "the kernel gives no netlink socket: there will be no network");
     }
-    time::add(&mut all);
     all.add(Acquire::new(node.config.clone(), cmdline));
     all.add(ApiCertificate::default());
     all.add(KubernetesSecrets::default());
