@@ -10,6 +10,7 @@ pub mod kmsg;
 pub mod module;
 pub mod mount;
 pub mod netlink;
+pub mod ntp;
 pub mod packet;
 pub mod power;
 pub mod process;

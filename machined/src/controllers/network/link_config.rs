@@ -8,7 +8,9 @@ use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
 use corten_config::Link;
+use corten_constants::labels;
 use corten_controller::{BoxError, Context, Controller, Next};
+use corten_resources::block::VolumeStatus;
 use corten_resources::config::{ConfigSourceStatus, MachineConfig};
 use corten_resources::network::{
     AddressSpec, Layer, LinkSpec, LinkStatus, OperatorKind, OperatorSpec, RouteSpec,
@@ -20,7 +22,7 @@ use crate::controllers::config::active;
 
 /// Metric of routes when nobody gives one. Below it is room for the operator's own.
 const METRIC: u32 = 1024;
-/// After this time without any word about a config, for example because STATE is broken, the defaults are used.
+/// After this time without any word about a config, because the disk that should have it is not there, the defaults are used.
 const PATIENCE: Duration = Duration::from_secs(30);
 
 /// The controller.
@@ -40,6 +42,7 @@ impl LinkConfigController {
     fn patience(&self, ctx: &Context) -> Option<Duration> {
         let decided = ctx.get::<MachineConfig>(MachineConfig::ACTIVE).is_some()
             || ctx.get::<ConfigSourceStatus>("all").is_some()
+            || ctx.get::<VolumeStatus>(labels::STATE).is_some_and(|volume| volume.spec.is_failed())
             || (self.fetches && ctx.get::<ConfigSourceStatus>("state").is_some());
         let left = PATIENCE.saturating_sub(self.started.elapsed());
         (!decided && !left.is_zero()).then_some(left)
@@ -52,7 +55,7 @@ impl Controller for LinkConfigController {
     }
 
     fn inputs(&self) -> &'static [&'static str] {
-        &[MachineConfig::NAME, ConfigSourceStatus::NAME, LinkStatus::NAME]
+        &[MachineConfig::NAME, ConfigSourceStatus::NAME, VolumeStatus::NAME, LinkStatus::NAME]
     }
 
     fn outputs(&self) -> &'static [&'static str] {

@@ -216,7 +216,7 @@ impl Machine {
                 return Send::Unicast { from, server, request };
             }
             (State::Bound | State::Renewing | State::Rebinding, Some((address, _))) => {
-                request.current = Some(address)
+                request.current = Some(address);
             }
             _ => request.kind = RequestKind::Discover,
         }
