@@ -13,9 +13,35 @@ use crate::boot::fatal::chain;
 /// Modules that any user could make the kernel load by opening a socket or mounting an image, that no node needs, and
 /// that had more than their share of holes.
 const DENIED: &[&str] = &[
-    "af_802154", "appletalk", "atm", "ax25", "can", "cramfs", "dccp", "dccp_ipv4", "dccp_ipv6", "firewire_core",
-    "freevxfs", "hfs", "hfsplus", "ieee802154", "ipx", "jffs2", "n_gsm", "n_hdlc", "netrom", "nfc", "p8022", "p8023",
-    "phonet", "psnap", "rds", "rose", "slip", "tipc", "x25",
+    "af_802154",
+    "appletalk",
+    "atm",
+    "ax25",
+    "can",
+    "cramfs",
+    "dccp",
+    "dccp_ipv4",
+    "dccp_ipv6",
+    "firewire_core",
+    "freevxfs",
+    "hfs",
+    "hfsplus",
+    "ieee802154",
+    "ipx",
+    "jffs2",
+    "n_gsm",
+    "n_hdlc",
+    "netrom",
+    "nfc",
+    "p8022",
+    "p8023",
+    "phonet",
+    "psnap",
+    "rds",
+    "rose",
+    "slip",
+    "tipc",
+    "x25",
 ];
 
 /// Whether the policy keeps this module out, whoever asks.
@@ -39,8 +65,8 @@ pub fn main(arguments: &[String]) -> ExitCode {
 
 /// The name behind the options. The kernel asks for one at a time.
 fn requested(arguments: &[String]) -> Option<&str> {
-    let names = arguments.iter().map(String::as_str).filter(|argument| !argument.starts_with('-'));
-    names.last().filter(|name| !name.is_empty())
+    let mut names = arguments.iter().map(String::as_str).filter(|argument| !argument.starts_with('-'));
+    names.next_back().filter(|name| !name.is_empty())
 }
 
 fn load(name: &str) -> Result<(), String> {

@@ -27,7 +27,9 @@ async fn follow(mut events: Events, loader: &Loader) {
     loop {
         match events.next().await {
             Ok(event) if event.action == "add" => {
-                let Some(alias) = event.modalias().map(str::to_owned) else { continue };
+                let Some(alias) = event.modalias().map(str::to_owned) else {
+                    continue;
+                };
                 debug!(device = %event.path, "a device appeared");
                 let loader = loader.clone();
                 let _ = tokio::task::spawn_blocking(move || loader.load_alias(&alias)).await;

@@ -57,7 +57,8 @@ mod tests {
     #[test]
     fn an_id_is_made_once_and_kept() {
         let (state, etc) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
-        let (state, etc) = (Utf8Path::from_path(state.path()).unwrap(), Utf8Path::from_path(etc.path()).unwrap());
+        let (state, etc) =
+            (Utf8Path::from_path(state.path()).unwrap(), Utf8Path::from_path(etc.path()).unwrap());
         let first = ensure(state, etc).unwrap();
         assert_eq!(ensure(state, etc).unwrap(), first);
         assert_eq!(fs::read_to_string(etc.join(FILE)).unwrap(), format!("{first}\n"));

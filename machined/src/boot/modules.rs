@@ -57,8 +57,11 @@ impl Loader {
             match self.modules.load(&module, "") {
                 Ok(_) => debug!(%module, alias, "module is loaded"),
                 // A driver for hardware that is only almost there: common, and harmless.
-                Err(ModuleError::Load { source, .. }) if source.raw_os_error() == Some(nix::libc::ENODEV) => {}
-                Err(error) => warn!(%module, alias, error = crate::boot::fatal::chain(&error), "cannot load a module"),
+                Err(ModuleError::Load { source, .. }) if source.raw_os_error() == Some(nix::libc::ENODEV) => {
+                }
+                Err(error) => {
+                    warn!(%module, alias, error = crate::boot::fatal::chain(&error), "cannot load a module")
+                }
             }
         }
     }

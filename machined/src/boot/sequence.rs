@@ -106,17 +106,23 @@ pub fn phases() -> Vec<Phase> {
         phase("files in /etc", Stop, |_| Ok(etc::write("/etc".into())?)),
         phase("clock", GoOn, |_| Ok(set_clock()?)),
         phase("resource limits", GoOn, |_| Ok(raise_limits()?)),
-        phase("sysctls", GoOn, |_| Ok(apply_sysctls(sysctls::EARLY))),
+        phase("sysctls", GoOn, set_early_sysctls),
         phase("Ctrl-Alt-Del", GoOn, |_| Ok(reboot::ctrl_alt_del_to_init()?)),
     ]
 }
 
 fn run(phases: &[Phase], early: &mut Early) -> Result<(), PhaseError> {
     for phase in phases {
-        let Err(source) = (phase.run)(early) else { continue };
+        let Err(source) = (phase.run)(early) else {
+            continue;
+        };
         match phase.on_failure {
-            OnFailure::Stop => return Err(PhaseError { phase: phase.name, source }),
-            OnFailure::GoOn => warn!(phase = phase.name, error = chain(source.as_ref()), "a boot phase failed"),
+            OnFailure::Stop => {
+                return Err(PhaseError { phase: phase.name, source });
+            }
+            OnFailure::GoOn => {
+                warn!(phase = phase.name, error = chain(source.as_ref()), "a boot phase failed")
+            }
         }
     }
     Ok(())
@@ -132,7 +138,9 @@ fn mount_all(_: &mut Early) -> Result<(), BoxError> {
     for (mounted, need) in mounts::rest() {
         match (mounted.mount(), need) {
             (Err(error), Need::Required) => return Err(error.into()),
-            (Err(error), Need::Optional) => warn!(error = chain(&error), "an optional file system is missing"),
+            (Err(error), Need::Optional) => {
+                warn!(error = chain(&error), "an optional file system is missing")
+            }
             (Ok(()), _) => {}
         }
     }
@@ -191,6 +199,11 @@ fn raise_limits() -> std::io::Result<()> {
     // BPF maps of CNIs count as locked memory on older kernels.
     system::set_rlimit(Resource::RLIMIT_MEMLOCK, u64::MAX, u64::MAX)?;
     system::set_rlimit(Resource::RLIMIT_CORE, 0, 0)
+}
+
+fn set_early_sysctls(_: &mut Early) -> Result<(), BoxError> {
+    apply_sysctls(sysctls::EARLY);
+    Ok(())
 }
 
 fn apply_sysctls(table: &[(&'static str, &str, &str)]) {

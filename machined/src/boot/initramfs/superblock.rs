@@ -17,7 +17,7 @@ pub(super) fn data_blocks(squashfs: &[u8; SQUASHFS_SIZE]) -> Result<u64, &'stati
         return Err("no squashfs at its start");
     }
     let bytes_used = u64_at(squashfs, 40).unwrap_or(0);
-    if bytes_used < BLOCK || bytes_used > 1 << 40 {
+    if !(BLOCK..=1 << 40).contains(&bytes_used) {
         return Err("the size of its file system is out of range");
     }
     Ok(bytes_used.div_ceil(BLOCK))

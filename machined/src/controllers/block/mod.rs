@@ -1,1 +1,31 @@
-//! Disks and volumes.
+//! Disks and volumes: STATE and EPHEMERAL, made when missing, checked, mounted.
+//!
+//! ```text
+//! system disk ─ partition table ─ per volume: probe ─ format | check ─ mount ─ prepare ─ VolumeStatus Mounted
+//! ```
+//! It needs no config and starts with the first controllers. A volume that holds anything that is not ours is never
+//! formatted: the machine stays up without it and says why.
+
+mod filesystem;
+mod marker;
+mod plan;
+mod prepare;
+mod table;
+mod tool;
+mod volume;
+mod volumes;
+
+use corten_controller::Runtime;
+use corten_sys::process::Reaper;
+
+pub use plan::{PlanError, partitions as plan_partitions};
+pub use table::{TableError, add as add_partitions};
+pub use volume::{VOLUMES, Volume, VolumeError, bring_up};
+pub use volumes::Volumes;
+
+use crate::boot::timeline::Timeline;
+
+/// Adds the controllers of this area. `root_disk` is the kernel name of the disk that the root is on.
+pub fn add(runtime: &mut Runtime, reaper: Reaper, timeline: Timeline, root_disk: Option<String>) {
+    runtime.add(Volumes::new(reaper, timeline, root_disk));
+}

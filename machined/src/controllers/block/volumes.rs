@@ -1,0 +1,246 @@
+//! Keeps STATE and EPHEMERAL mounted, and tells about disks.
+//!
+//! Reads nothing but the machine; owns `DiskStatus`, `VolumeStatus` and `MountStatus`. A volume that fails is tried again
+//! at leisure: a disk may be replaced, or freed of what was on it.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use corten_constants::labels;
+use corten_controller::{BoxError, Context, Controller, Next};
+use corten_resources::block::{DiskStatus, MountStatus, PartitionStatus, VolumePhase, VolumeStatus};
+use corten_store::Kind as _;
+use corten_sys::block::gpt::{self, Partition};
+use corten_sys::block::{self, Disk};
+use corten_sys::mount;
+use corten_sys::process::Reaper;
+use installer::layout::SECTOR;
+use tracing::info;
+
+use super::plan;
+use super::table;
+use super::volume::{VOLUMES, Volume, bring_up};
+use crate::boot::fatal::{chain, say};
+use crate::boot::timeline::Timeline;
+
+/// Until the next look at a disk that is not there or not right.
+const RETRY: Duration = Duration::from_secs(10);
+/// Until the next look at the disks when all is well.
+const REFRESH: Duration = Duration::from_secs(60);
+
+/// The controller.
+#[derive(Debug)]
+pub struct Volumes {
+    reaper: Reaper,
+    timeline: Timeline,
+    root_disk: Option<String>,
+}
+
+/// A disk with its table; no table is an empty list.
+#[derive(Debug, Clone)]
+struct Found {
+    disk: Disk,
+    partitions: Vec<Partition>,
+}
+
+impl Volumes {
+    /// `root_disk` is the kernel name of the disk that the root is on; without it, the disk with our root slots is.
+    pub fn new(reaper: Reaper, timeline: Timeline, root_disk: Option<String>) -> Self {
+        Self { reaper, timeline, root_disk }
+    }
+
+    async fn bring_up_all(&self, ctx: &Context, system: &Found) -> Result<(), BoxError> {
+        let [state, ephemeral] = &VOLUMES;
+        let (first, second) = futures::join!(self.one(ctx, state, system), self.one(ctx, ephemeral, system));
+        first.and(second)
+    }
+
+    async fn one(&self, ctx: &Context, volume: &Volume, system: &Found) -> Result<(), BoxError> {
+        let Some(partition) = system.partitions.iter().find(|p| p.label == volume.label) else {
+            return self.fail(ctx, volume, "its partition is not in the table");
+        };
+        let device = block::partition_node(&system.disk, partition.number);
+        let status = |phase, message: &str| VolumeStatus {
+            device: device.to_string(),
+            filesystem: "ext4".into(),
+            size: partition.size,
+            ..volume_status(volume, phase, message)
+        };
+        let before = ctx.get::<VolumeStatus>(volume.label);
+        if before.as_ref().is_some_and(|volume| volume.spec.is_mounted()) {
+            return Ok(());
+        }
+        let tell = |phase| drop(ctx.put::<VolumeStatus>(volume.label, status(phase, describe(phase))));
+        match bring_up(volume, &device, &self.reaper, tell).await {
+            Ok(formatted) => {
+                let mounted = status(VolumePhase::Mounted, describe(VolumePhase::Mounted));
+                ctx.put::<VolumeStatus>(volume.label, VolumeStatus { formatted, ..mounted })?;
+                self.timeline.mark_once(&format!("{} mounted", volume.label));
+                info!(volume = volume.label, %device, "mounted");
+                Ok(())
+            }
+            Err(error) => {
+                let message = chain(&error);
+                announce(ctx, volume, &message);
+                ctx.put::<VolumeStatus>(volume.label, status(VolumePhase::Failed, &message))?;
+                Ok(())
+            }
+        }
+    }
+
+    /// Neither volume can be had.
+    fn fail_all(&self, ctx: &Context, message: &str) -> Result<(), BoxError> {
+        VOLUMES.iter().try_for_each(|volume| self.fail(ctx, volume, message))
+    }
+
+    fn fail(&self, ctx: &Context, volume: &Volume, message: &str) -> Result<(), BoxError> {
+        if ctx.get::<VolumeStatus>(volume.label).is_some_and(|volume| volume.spec.is_mounted()) {
+            return Ok(());
+        }
+        announce(ctx, volume, message);
+        ctx.put::<VolumeStatus>(volume.label, volume_status(volume, VolumePhase::Failed, message))?;
+        Ok(())
+    }
+
+    fn is_system(&self, found: &Found) -> bool {
+        match &self.root_disk {
+            Some(name) => found.disk.name == *name,
+            None => found.partitions.iter().any(|p| p.label == labels::ROOT_A || p.label == labels::ROOT_B),
+        }
+    }
+}
+
+impl Controller for Volumes {
+    fn name(&self) -> &'static str {
+        "block/volumes"
+    }
+
+    fn inputs(&self) -> &'static [&'static str] {
+        &[]
+    }
+
+    fn outputs(&self) -> &'static [&'static str] {
+        &[DiskStatus::NAME, VolumeStatus::NAME, MountStatus::NAME]
+    }
+
+    async fn reconcile(&mut self, ctx: &Context) -> Result<Next, BoxError> {
+        let mut found = tokio::task::spawn_blocking(find).await?;
+        if let Some(system) = found.iter_mut().find(|found| self.is_system(found)) {
+            match tokio::task::spawn_blocking({
+                let system = system.clone();
+                move || complete(system)
+            })
+            .await?
+            {
+                Ok(completed) => {
+                    *system = completed;
+                    let system = system.clone();
+                    self.bring_up_all(ctx, &system).await?;
+                }
+                Err(message) => self.fail_all(ctx, &message)?,
+            }
+        } else {
+            self.fail_all(ctx, "the system disk was not found")?;
+        }
+        let disks =
+            found.iter().map(|found| (found.disk.name.clone(), disk_status(found, self.is_system(found))));
+        ctx.sync_owned::<DiskStatus>(disks.collect())?;
+        ctx.sync_owned::<MountStatus>(mounts())?;
+        let mounted =
+            |volume: &Volume| ctx.get::<VolumeStatus>(volume.label).is_some_and(|v| v.spec.is_mounted());
+        Ok(Next::After(if VOLUMES.iter().all(mounted) { REFRESH } else { RETRY }))
+    }
+}
+
+/// On the console once, not at every retry.
+fn announce(ctx: &Context, volume: &Volume, message: &str) {
+    let told = ctx.get::<VolumeStatus>(volume.label).is_some_and(|before| before.spec.message == message);
+    if !told {
+        say(&format!("corten: volume {} cannot be used: {message}", volume.label));
+    }
+}
+
+fn find() -> Vec<Found> {
+    let found = block::disks().into_iter().map(|disk| {
+        let partitions = gpt::read(&disk.path, disk.sector_size).unwrap_or_default();
+        Found { disk, partitions }
+    });
+    found.collect()
+}
+
+/// Adds what the system disk lacks, in the table and in the kernel.
+fn complete(system: Found) -> Result<Found, String> {
+    let Found { disk, partitions } = system;
+    if disk.sector_size != SECTOR {
+        return Err(format!(
+            "{} has sectors of {} bytes, which are not supported",
+            disk.path, disk.sector_size
+        ));
+    }
+    let missing = plan::partitions(disk.size, &partitions).map_err(|error| chain(&error))?;
+    if !missing.is_empty() {
+        table::add(&disk.path, &missing).map_err(|error| chain(&error))?;
+    }
+    let partitions = gpt::read(&disk.path, disk.sector_size).map_err(|error| chain(&error))?;
+    for partition in &partitions {
+        if !block::has_partition(&disk, partition.number) {
+            block::announce_partition(&disk, partition.number, partition.start, partition.size)
+                .map_err(|error| format!("tell the kernel about partition {}: {error}", partition.label))?;
+        }
+    }
+    Ok(Found { disk, partitions })
+}
+
+fn volume_status(volume: &Volume, phase: VolumePhase, message: &str) -> VolumeStatus {
+    VolumeStatus {
+        label: volume.label.into(),
+        phase,
+        mount_point: volume.mount_point.into(),
+        message: message.into(),
+        ..VolumeStatus::default()
+    }
+}
+
+fn describe(phase: VolumePhase) -> &'static str {
+    match phase {
+        VolumePhase::Waiting => "waits for its disk",
+        VolumePhase::Partitioning => "its partition is being made",
+        VolumePhase::Formatting => "its file system is being made",
+        VolumePhase::Checking => "its file system is being checked",
+        VolumePhase::Mounted => "mounted",
+        VolumePhase::Failed => "cannot be used",
+        VolumePhase::Unmounted => "unmounted",
+    }
+}
+
+fn disk_status(found: &Found, system: bool) -> DiskStatus {
+    let Disk { path, size, sector_size, model, serial, rotational, read_only, .. } = &found.disk;
+    let partitions = found.partitions.iter().map(|partition| PartitionStatus {
+        number: partition.number,
+        label: partition.label.clone(),
+        uuid: partition.uuid.clone(),
+        size: partition.size,
+    });
+    DiskStatus {
+        path: path.to_string(),
+        size: *size,
+        sector_size: *sector_size,
+        model: model.clone(),
+        serial: serial.clone(),
+        rotational: *rotational,
+        read_only: *read_only,
+        system,
+        partitions: partitions.collect(),
+    }
+}
+
+/// The root and the volumes; what pods mount is theirs.
+fn mounts() -> BTreeMap<String, MountStatus> {
+    let ours = |target: &str| target == "/" || VOLUMES.iter().any(|volume| volume.mount_point == target);
+    let table = mount::table().unwrap_or_default().into_iter().filter(|entry| ours(entry.target.as_str()));
+    let status = |entry: mount::MountEntry| {
+        let mount::MountEntry { target, fstype, source, options } = entry;
+        (target.into_string(), MountStatus { source, filesystem: fstype, options })
+    };
+    table.map(status).collect()
+}
