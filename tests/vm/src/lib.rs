@@ -1,1 +1,20 @@
-//! VM tests.
+//! The frame of the VM tests: a test gets a [`Lab`], asks it for nodes, and talks to them as a user does, through
+//! `osctl`, `kubectl` and the API.
+//!
+//! One test runs at a time, over all processes of this machine, because a node wants every processor there is.
+//! Each test ends with a look at its nodes: a kernel that complained or a service that restarted unasked fails it.
+//! A failed test leaves consoles, logs and the support folder in `_out/test/<name>/`.
+
+mod command;
+mod lab;
+mod node;
+mod pods;
+mod run;
+mod slice;
+
+pub use command::{Finished, Tool};
+pub use lab::Lab;
+pub use node::TestNode;
+pub use pods::{Pod, manifest};
+pub use run::vm_test;
+pub use slice::{long, rotating};

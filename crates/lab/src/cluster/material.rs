@@ -17,7 +17,8 @@ pub(super) struct Material {
     secrets: SecretsBundle,
 }
 
-/// Makes new secrets and what follows from them. Both APIs are reached on loopback ports of this machine.
+/// Makes new secrets and what follows from them. Both APIs are reached on loopback ports of this machine: a name,
+/// since a config refuses a loopback address as the place where a whole cluster is reached.
 pub(super) fn generate(cluster: &str, hostname: &str, kubernetes_port: u16) -> Result<Material, LabError> {
     try_generate(cluster, hostname, kubernetes_port)
         .map_err(|source| LabError::Config { name: cluster.to_owned(), source })
@@ -29,7 +30,7 @@ fn try_generate(
     kubernetes_port: u16,
 ) -> Result<Material, Box<dyn Error + Send + Sync>> {
     let secrets = SecretsBundle::generate()?;
-    let endpoint = format!("https://127.0.0.1:{kubernetes_port}").parse()?;
+    let endpoint = format!("https://localhost:{kubernetes_port}").parse()?;
     let options = GenOptions {
         single_node: true,
         additional_sans: vec!["127.0.0.1".to_owned(), "localhost".to_owned()],
@@ -67,7 +68,7 @@ mod tests {
         let material = generate("demo", "demo-1", 6443).unwrap();
         let config =
             corten_config::Config::parse(&material.config, &corten_config::Source::new("test")).unwrap();
-        assert_eq!(config.cluster.endpoint.to_string(), "https://127.0.0.1:6443");
+        assert_eq!(config.cluster.endpoint.to_string(), "https://localhost:6443");
         let context = material.context(50000);
         assert_eq!(context.endpoints, ["127.0.0.1:50000"]);
         context.identity().unwrap();

@@ -1,0 +1,143 @@
+//! Running the operator's tools and looking at what they said.
+
+use anyhow::{Context as _, Result, bail, ensure};
+use camino::Utf8PathBuf;
+use std::process::Stdio;
+use std::time::Duration;
+use tokio::process::Command;
+
+/// A program with the environment in which a test runs it.
+#[derive(Debug, Clone)]
+pub struct Tool {
+    /// The program's file.
+    pub program: Utf8PathBuf,
+    /// Variables that are set for it.
+    pub environment: Vec<(String, String)>,
+    /// When it is killed.
+    pub patience: Duration,
+}
+
+/// A program that has ended.
+#[derive(Debug, Clone)]
+pub struct Finished {
+    line: String,
+    /// Its exit code; none when it was killed.
+    pub code: Option<i32>,
+    /// What it wrote on stdout.
+    pub stdout: String,
+    /// What it wrote on stderr.
+    pub stderr: String,
+}
+
+impl Tool {
+    /// Runs it to its end.
+    pub async fn run(&self, arguments: &[&str]) -> Result<Finished> {
+        self.run_with(arguments, "").await
+    }
+
+    /// Runs it to its end with text on its stdin.
+    pub async fn run_with(&self, arguments: &[&str], stdin: &str) -> Result<Finished> {
+        let line = format!("{} {}", self.program.file_name().unwrap_or_default(), arguments.join(" "));
+        let mut command = Command::new(&self.program);
+        command.args(arguments).envs(self.environment.iter().cloned()).kill_on_drop(true);
+        command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
+        let mut child = command.spawn().with_context(|| format!("start {}", self.program))?;
+        if let Some(mut pipe) = child.stdin.take() {
+            // A program that does not read its input closes it; what it said then is the better message.
+            let _ = tokio::io::AsyncWriteExt::write_all(&mut pipe, stdin.as_bytes()).await;
+        }
+        let output = tokio::time::timeout(self.patience, child.wait_with_output()).await;
+        let output = output.with_context(|| format!("`{line}` took over {:?}", self.patience))??;
+        Ok(Finished {
+            line,
+            code: output.status.code(),
+            stdout: String::from_utf8_lossy(&output.stdout).into_owned(),
+            stderr: String::from_utf8_lossy(&output.stderr).into_owned(),
+        })
+    }
+
+    /// Runs it and wants success; returns its stdout.
+    pub async fn ok(&self, arguments: &[&str]) -> Result<String> {
+        self.run(arguments).await?.ok()
+    }
+
+    /// Runs it until it succeeds and `enough` likes its stdout.
+    pub async fn until(
+        &self,
+        arguments: &[&str],
+        patience: Duration,
+        enough: impl Fn(&str) -> bool,
+    ) -> Result<String> {
+        let deadline = tokio::time::Instant::now() + patience;
+        loop {
+            let finished = self.run(arguments).await?;
+            if finished.code == Some(0) && enough(&finished.stdout) {
+                return Ok(finished.stdout);
+            }
+            if tokio::time::Instant::now() > deadline {
+                bail!("not within {patience:?}: {finished}");
+            }
+            tokio::time::sleep(Duration::from_millis(500)).await;
+        }
+    }
+}
+
+impl Finished {
+    /// Wants exit code 0; returns stdout.
+    pub fn ok(self) -> Result<String> {
+        ensure!(self.code == Some(0), "{self}");
+        Ok(self.stdout)
+    }
+
+    /// Wants that exit code and each of these words on stderr, whatever their case.
+    pub fn fails(&self, code: i32, words: &[&str]) -> Result<()> {
+        ensure!(self.code == Some(code), "exit code {code} was expected: {self}");
+        let said = self.stderr.to_lowercase();
+        for word in words {
+            ensure!(said.contains(&word.to_lowercase()), "stderr lacks {word:?}: {self}");
+        }
+        Ok(())
+    }
+}
+
+impl std::fmt::Display for Finished {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let Self { line, code, stdout, stderr } = self;
+        write!(f, "`{line}` ended with {code:?}\nstdout: {}\nstderr: {}", stdout.trim(), stderr.trim())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn shell() -> Tool {
+        Tool {
+            program: "/bin/sh".into(),
+            environment: vec![("X".into(), "y".into())],
+            patience: Duration::from_secs(5),
+        }
+    }
+
+    #[tokio::test]
+    async fn a_failure_is_matched_by_code_and_words() {
+        let finished = shell().run(&["-c", "echo Wrong CA >&2; exit 4"]).await.unwrap();
+        finished.fails(4, &["wrong ca"]).unwrap();
+        assert!(finished.fails(3, &[]).is_err());
+        assert!(finished.fails(4, &["expired"]).is_err());
+        assert!(finished.ok().is_err());
+    }
+
+    #[tokio::test]
+    async fn stdin_and_environment_reach_the_program() {
+        let finished = shell().run_with(&["-c", "cat; echo $X"], "in ").await.unwrap();
+        assert_eq!(finished.ok().unwrap(), "in y\n");
+    }
+
+    #[tokio::test]
+    async fn a_program_that_hangs_is_given_up() {
+        let tool = Tool { patience: Duration::from_millis(50), ..shell() };
+        let error = tool.run(&["-c", "sleep 5"]).await.unwrap_err();
+        assert!(error.to_string().contains("took over"), "{error}");
+    }
+}
