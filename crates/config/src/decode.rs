@@ -15,11 +15,18 @@ pub(crate) struct Decoder<'r, 'a> {
     pub(crate) report: &'r mut Report<'a>,
     pub(crate) kind: &'static str,
     pub(crate) path: Vec<String>,
+    /// Whether this is a patch: nothing is required, `null` takes a key away, and directives are allowed.
+    pub(crate) partial: bool,
 }
 
 /// Why something could not be read was reported.
 #[derive(Debug)]
 pub(crate) struct Reported;
+
+/// Keys of a patch that say what to do with the value around them.
+pub(crate) const DIRECTIVES: [&str; 2] = [DELETE, REPLACE];
+pub(crate) const DELETE: &str = "$delete";
+pub(crate) const REPLACE: &str = "$replace";
 
 type Decoded<T> = Result<T, Reported>;
 
@@ -33,7 +40,7 @@ impl Decoder<'_, '_> {
         if schema.get("x-secret").is_some() {
             self.report.mask(node);
         }
-        if node.is_null() && optional {
+        if node.is_null() && (optional || self.partial) {
             return Ok(Value::Null);
         }
         if let Some(allowed) = constants(schema) {
@@ -195,6 +202,7 @@ impl Decoder<'_, '_> {
             return self.fail(node, Finding::error(Code::WrongType, message, hint));
         };
         let (values, missing) = match schema.get("properties").and_then(Value::as_object) {
+            Some(properties) if self.partial => (self.fields(entries, properties), Ok(())),
             Some(properties) => (self.fields(entries, properties), self.missing(node, schema)),
             None => (self.free_keys(entries, schema), Ok(())),
         };
@@ -208,10 +216,16 @@ impl Decoder<'_, '_> {
         for entry in entries.iter().filter(|entry| !(top && is_header(&entry.key))) {
             match properties.get(&entry.key) {
                 Some(schema) => match self.inside(&entry.key, |this| this.value(&entry.value, schema)) {
-                    Ok(Value::Null) => {}
+                    Ok(Value::Null) if !self.partial => {}
                     Ok(value) => drop(values.insert(entry.key.clone(), value)),
                     Err(reported) => result = Err(reported),
                 },
+                None if self.partial && DIRECTIVES.contains(&entry.key.as_str()) => {
+                    match self.inside(&entry.key, |this| this.boolean(&entry.value)) {
+                        Ok(value) => drop(values.insert(entry.key.clone(), value)),
+                        Err(reported) => result = Err(reported),
+                    }
+                }
                 None => result = self.unknown_key(entry, properties),
             }
         }
@@ -293,7 +307,7 @@ impl Decoder<'_, '_> {
 }
 
 /// The two keys that every document starts with.
-fn is_header(key: &str) -> bool {
+pub(crate) fn is_header(key: &str) -> bool {
     key == "apiVersion" || key == "kind"
 }
 

@@ -86,7 +86,7 @@ struct Seen {
 fn document(node: Node, documents: &mut Documents, seen: &mut Seen, report: &mut Report<'_>) {
     let errors = report.error_count();
     let Some(kind) = header(&node, report) else { return };
-    let mut decoder = Decoder { report, kind: kind.name, path: Vec::new() };
+    let mut decoder = Decoder { report, kind: kind.name, path: Vec::new(), partial: false };
     let value = decoder.value(&node, kind.schema());
     let name = value.as_ref().ok().and_then(|value| kind.name_of(value));
     duplicate(kind, name.as_deref(), &node, seen, report);
@@ -108,7 +108,7 @@ fn document(node: Node, documents: &mut Documents, seen: &mut Seen, report: &mut
 }
 
 /// Reads `apiVersion` and `kind`. Without a known kind, nothing else of the document can be judged.
-fn header(node: &Node, report: &mut Report<'_>) -> Option<&'static Kind> {
+pub(crate) fn header(node: &Node, report: &mut Report<'_>) -> Option<&'static Kind> {
     let Data::Mapping(_) = node.data else {
         if !matches!(node.data, Data::Invalid) {
             report.mask(node);

@@ -5,7 +5,7 @@ use std::borrow::Cow;
 use serde_json::{Map, Value, json};
 
 use crate::decode::required_part;
-use crate::kinds::Document;
+use crate::kinds::{Document, Kind};
 
 /// What stands in the place of a secret.
 const HIDDEN: &str = "<secret>";
@@ -41,10 +41,15 @@ pub(crate) fn step<'a>(schema: &'a Value, key: &str) -> Cow<'a, Value> {
 
 /// A document in YAML without its secrets.
 pub(crate) fn yaml(document: &Document) -> String {
+    plain_yaml(document.kind, redact(&document.value, document.kind.schema()))
+}
+
+/// A document of plain values in YAML, with its header.
+pub(crate) fn plain_yaml(kind: &Kind, value: Value) -> String {
     let mut whole = Map::new();
     whole.insert("apiVersion".into(), json!(corten_constants::CONFIG_API_VERSION));
-    whole.insert("kind".into(), json!(document.kind.name));
-    if let Value::Object(fields) = redact(&document.value, document.kind.schema()) {
+    whole.insert("kind".into(), json!(kind.name));
+    if let Value::Object(fields) = value {
         whole.extend(fields);
     }
     // Cannot fail: the value has text keys only.

@@ -1,5 +1,7 @@
 //! Diffs: what changed, what it costs, and that secrets stay hidden.
 
+#![allow(clippy::unwrap_used, clippy::panic, reason = "a test fails loudly")]
+
 mod common;
 
 use common::{config, controlplane, with, worker};

@@ -1,5 +1,7 @@
 //! Generated configs: whole, accepted by the parser, and free of what does not belong there.
 
+#![allow(clippy::unwrap_used, clippy::panic, reason = "a test fails loudly")]
+
 use corten_config::{Config, GenOptions, Generated, Role, Source, generate};
 use corten_pki::SecretsBundle;
 

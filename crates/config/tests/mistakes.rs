@@ -1,5 +1,7 @@
 //! Each kind of mistake, and what is said about it. `«…»` marks the text that the caret must point at.
 
+#![allow(clippy::unwrap_used, clippy::panic, reason = "a test fails loudly")]
+
 mod common;
 
 use common::{controlplane, parse, with, worker};
@@ -118,7 +120,13 @@ fn keys_and_types() {
         ("Kubelet", "nodeTaints: [«a=b:NoSchedul»]\n", BadValue, "is no effect", "a=b:NoSchedule"),
         ("Kubelet", "nodeLabels: {«-a»: b}\n", BadValue, "wrong key", "label key"),
         ("Kubelet", "maxPods: «0»\n", OutOfRange, "out of range", "1 to 1024"),
-        ("Kubelet", "extraConfig: {a: «.inf»}\n", BadValue, "not a number that can be kept", "quotes"),
+        (
+            "Kubelet",
+            "extraConfig: {maxOpenFiles: «.inf»}\n",
+            BadValue,
+            "not a number that can be kept",
+            "quotes",
+        ),
         ("Sysctl", "settings: {«../etc»: 1}\n", BadValue, "wrong key", "/proc/sys"),
     ] {
         check_document(kind, body, code, message, help);
@@ -282,6 +290,7 @@ fn cluster_values() {
 }
 
 #[test]
+#[expect(clippy::too_many_lines, reason = "a flat table")]
 fn contradictions_in_other_documents() {
     use Code::{Contradiction, MissingKey};
     for (kind, body, code, message, help) in [
@@ -344,6 +353,13 @@ fn contradictions_in_other_documents() {
             Contradiction,
             "already a taint",
             "one of them",
+        ),
+        (
+            "Kubelet",
+            "extraConfig: {imageGCHighTresholdPercent: «5»}\n",
+            Code::UnknownKey,
+            "has no field",
+            "imageGCHighThresholdPercent",
         ),
         ("Kubelet", "extraConfig: {clusterDomain: «x»}\n", Contradiction, "OS's own", "Cluster.domain"),
         (

@@ -2,7 +2,12 @@
 
 use std::collections::HashSet;
 
+use super::kubelet_fields::KUBELET_FIELDS;
 use super::{Checker, Place};
+use crate::decode::is_header;
+use crate::diagnostic::Code;
+use crate::nearest::nearest;
+use crate::report::Finding;
 use crate::types::system::machine::Role;
 
 /// Fields of KubeletConfiguration that other parts of the node rely on, and where they are set instead.
@@ -94,6 +99,13 @@ fn kubelet(checker: &mut Checker<'_, '_>) {
         }
     }
     for key in kubelet.extra_config.keys() {
+        if !KUBELET_FIELDS.contains(&key.as_str()) && !is_header(key) {
+            let message = format!("KubeletConfiguration has no field {key}");
+            let near = nearest(key, KUBELET_FIELDS.iter().copied());
+            let hint = near.map_or_else(|| "remove it".to_owned(), |near| format!("did you mean {near}?"));
+            let finding = Finding::error(Code::UnknownKey, message, hint).suggest(near.map(str::to_owned));
+            checker.add(&Place::new("Kubelet", 0, &["extraConfig", key]), finding);
+        }
         if let Some((_, instead)) = KUBELET_OWNED.iter().find(|(owned, _)| owned == key) {
             let message = format!("the field {key} of KubeletConfiguration is the OS's own");
             let place = ["extraConfig", key];
@@ -126,5 +138,18 @@ fn api_server(checker: &mut Checker<'_, '_>) {
                 "remove it, unless the network is closed",
             );
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_fields_that_are_ours_exist() {
+        for (field, _) in KUBELET_OWNED.iter().filter(|(field, _)| !is_header(field)) {
+            assert!(KUBELET_FIELDS.contains(field), "{field}");
+        }
+        assert!(KUBELET_FIELDS.is_sorted());
     }
 }

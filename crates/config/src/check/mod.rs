@@ -4,6 +4,7 @@
 
 mod cluster;
 mod keys;
+mod kubelet_fields;
 mod kubernetes;
 mod link;
 mod registry;

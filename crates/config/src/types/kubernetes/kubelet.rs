@@ -33,8 +33,8 @@ pub struct Kubelet {
     #[serde(rename = "nodeIPSubnets", default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(with = "Vec<text::Cidr>")]
     pub node_ip_subnets: Vec<IpNet>,
-    /// Fields of KubeletConfiguration (`kubelet.config.k8s.io/v1beta1`) that are put over ours. Fields that the OS
-    /// needs for itself are refused. Example: `{imageGCHighThresholdPercent: 75}`.
+    /// Fields of KubeletConfiguration (`kubelet.config.k8s.io/v1beta1`) that are put over ours. Unknown fields are
+    /// refused, and those that the OS needs for itself. Example: `{imageGCHighThresholdPercent: 75}`.
     #[serde(default, skip_serializing_if = "Map::is_empty")]
     pub extra_config: Map<String, Value>,
 }

@@ -15,7 +15,7 @@ pub struct Registry {
     pub host: String,
     /// Mirrors, tried in this order before the registry itself.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    #[schemars(extend("x-effect" = "live"))]
+    #[schemars(extend("x-effect" = "live", "x-list-key" = "endpoint"))]
     pub mirrors: Vec<Mirror>,
     /// Whether the path in the endpoint is the whole path: nothing (`/v2`) is appended.
     #[serde(default)]

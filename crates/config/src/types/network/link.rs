@@ -31,7 +31,7 @@ pub struct Link {
     pub addresses: Vec<IpNet>,
     /// Fixed routes through this link.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    #[schemars(extend("x-effect" = "live"))]
+    #[schemars(extend("x-effect" = "live", "x-list-key" = "to"))]
     pub routes: Vec<Route>,
     /// Largest packet, in bytes, 68 to 65535; without it what the driver or DHCP says. Example: `9000`.
     #[serde(default, skip_serializing_if = "Option::is_none")]

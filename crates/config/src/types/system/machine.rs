@@ -20,7 +20,7 @@ pub struct Machine {
     #[schemars(extend("x-effect" = "live"))]
     pub token: Secret,
     /// Authority that signs the certificates of the OS API. The key belongs on control-plane machines only.
-    #[schemars(extend("x-effect" = "restart:apid"))]
+    #[schemars(extend("x-effect" = "live"))]
     pub ca: CertificateAuthority,
     /// Further names and addresses under which clients reach the OS API of this machine; its own host name and
     /// addresses are always there. Example: `[node-1.example.com, 203.0.113.7]`.
