@@ -33,6 +33,11 @@ pub fn say(line: &str) {
     }
 }
 
+/// Keeps a warning in the kernel's log, without showing it: the boot has no other log yet.
+pub fn note(line: &str) {
+    let _ = kmsg::write(Level::Warning, &format!("corten: {line}"));
+}
+
 /// An error with everything that caused it, in one line.
 pub fn chain(error: &dyn Error) -> String {
     let mut text = error.to_string();

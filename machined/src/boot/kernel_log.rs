@@ -1,4 +1,5 @@
-//! The kernel's log as a stream of lines, for the API and the log files.
+//! The kernel's log as a stream of records, for the API and the log files. The first of ours are in it too: the
+//! initramfs, the boot sequence and `modprobe` have no other log.
 
 use std::time::Duration;
 
@@ -6,10 +7,8 @@ use corten_sys::kmsg::{Reader, Record};
 use tracing::warn;
 
 const RETRY: Duration = Duration::from_secs(5);
-/// Facility of the kernel's own messages; what machined writes there it has elsewhere already.
-const KERNEL: u8 = 0;
 
-/// Hands every record of the kernel to `sink`, from the first that it still has, for ever.
+/// Hands every record to `sink`, from the first that it still has, for ever.
 pub async fn run(mut sink: impl FnMut(Record)) {
     let mut next = 0;
     loop {
@@ -37,9 +36,7 @@ async fn follow(reader: &mut Reader, next: &mut u64, sink: &mut impl FnMut(Recor
             Ok(record) if record.sequence < *next => {}
             Ok(record) => {
                 *next = record.sequence + 1;
-                if record.facility == KERNEL {
-                    sink(record);
-                }
+                sink(record);
             }
             Err(error) => return error,
         }

@@ -10,8 +10,9 @@ use std::thread;
 
 use corten_sys::module::{ModuleError, Modules};
 use corten_sys::uevent;
-use tracing::{debug, warn};
+use tracing::debug;
 
+use crate::boot::fatal::{chain, note};
 use crate::modprobe;
 
 /// One name a line.
@@ -59,9 +60,7 @@ impl Loader {
                 // A driver for hardware that is only almost there: common, and harmless.
                 Err(ModuleError::Load { source, .. }) if source.raw_os_error() == Some(nix::libc::ENODEV) => {
                 }
-                Err(error) => {
-                    warn!(%module, alias, error = crate::boot::fatal::chain(&error), "cannot load a module")
-                }
+                Err(error) => note(&format!("module {module} for {alias}: {}", chain(&error))),
             }
         }
     }

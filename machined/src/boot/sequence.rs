@@ -10,10 +10,9 @@ use corten_sys::cgroup::{Cgroup, CgroupError};
 use corten_sys::mount::{self, MountError};
 use corten_sys::process::Resource;
 use corten_sys::{kmsg, reboot, system};
-use tracing::warn;
 
 use super::cmdline::Cmdline;
-use super::fatal::chain;
+use super::fatal::{chain, note};
 use super::handover::Handover;
 use super::modules::Loader;
 use super::mounts::{self, Need};
@@ -120,9 +119,7 @@ fn run(phases: &[Phase], early: &mut Early) -> Result<(), PhaseError> {
             OnFailure::Stop => {
                 return Err(PhaseError { phase: phase.name, source });
             }
-            OnFailure::GoOn => {
-                warn!(phase = phase.name, error = chain(source.as_ref()), "a boot phase failed")
-            }
+            OnFailure::GoOn => note(&format!("boot phase {} failed: {}", phase.name, chain(source.as_ref()))),
         }
     }
     Ok(())
@@ -138,9 +135,7 @@ fn mount_all(_: &mut Early) -> Result<(), BoxError> {
     for (mounted, need) in mounts::rest() {
         match (mounted.mount(), need) {
             (Err(error), Need::Required) => return Err(error.into()),
-            (Err(error), Need::Optional) => {
-                warn!(error = chain(&error), "an optional file system is missing")
-            }
+            (Err(error), Need::Optional) => note(&chain(&error)),
             (Ok(()), _) => {}
         }
     }
@@ -175,7 +170,7 @@ fn start_modules(early: &mut Early) -> Result<(), BoxError> {
 fn make_cgroups() -> Result<(), CgroupError> {
     let root = Cgroup::at("");
     if let Err(error) = root.delegate_all() {
-        warn!(error = chain(&error), "a cgroup controller cannot be used");
+        note(&chain(&error));
     }
     let system = Cgroup::at(SYSTEM_CGROUP);
     system.create()?;
@@ -184,7 +179,7 @@ fn make_cgroups() -> Result<(), CgroupError> {
 
 fn set_clock() -> std::io::Result<()> {
     if system::clock_not_before(build_time())? {
-        warn!("the clock was before this image was built, and is set to that time");
+        note("the clock was before this image was built, and is set to that time");
     }
     Ok(())
 }
@@ -208,7 +203,7 @@ fn set_early_sysctls(_: &mut Early) -> Result<(), BoxError> {
 
 fn apply_sysctls(table: &[(&'static str, &str, &str)]) {
     for (name, error) in sysctls::apply(table) {
-        warn!(sysctl = name, %error, "cannot set a sysctl");
+        note(&format!("sysctl {name} cannot be set: {error}"));
     }
 }
 

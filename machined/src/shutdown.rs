@@ -1,1 +1,0 @@
-//! Orderly reboot and power off.
