@@ -6,7 +6,7 @@
 use std::task::{Context, Poll};
 
 use corten_api::access::{Decision, allowed};
-use corten_api::{codes, error};
+use corten_api::{codes, error, peer};
 use corten_constants::ids;
 use corten_resources::config::MachineConfig;
 use futures::future::{Either, Ready, ready};
@@ -17,16 +17,15 @@ use tower::{Layer, Service};
 
 use crate::node::Node;
 
-/// Header with the common name of the client's certificate.
-const NAME: &str = "corten-peer-name";
-/// Header with the roles of the client's certificate, separated by commas.
-const ROLES: &str = "corten-peer-roles";
-
 /// The client, as apid knows it.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub(super) struct Caller {
+    /// Common name of the certificate; empty for a caller without one.
     pub(super) name: String,
+    /// Organizations of the certificate.
     pub(super) roles: Vec<String>,
+    /// Address and port.
+    pub(super) address: String,
 }
 
 impl Caller {
@@ -37,7 +36,17 @@ impl Caller {
 
     /// The caller of a request; nobody when the layer did not run.
     pub(super) fn of<T>(request: &tonic::Request<T>) -> Self {
-        request.extensions().get().cloned().unwrap_or(Self { name: String::new(), roles: Vec::new() })
+        request.extensions().get().cloned().unwrap_or_default()
+    }
+
+    /// What apid says about the caller. What cannot be decoded gives no name and no role.
+    fn from_headers(headers: &http::HeaderMap) -> Self {
+        let header = |name| headers.get(name).and_then(|value| value.to_str().ok()).unwrap_or_default();
+        Self {
+            name: peer::decode(header(peer::NAME)).unwrap_or_default(),
+            roles: peer::decode_roles(header(peer::ROLES)),
+            address: header(peer::ADDRESS).to_owned(),
+        }
     }
 }
 
@@ -94,23 +103,25 @@ where
 
 fn check<B>(request: &http::Request<B>, maintenance: bool) -> Result<Caller, Box<Status>> {
     let refuse = |code, message: String, hint: &str| Err(Box::new(error::status(code, message, hint)));
-    let peer = request.extensions().get::<UdsConnectInfo>().and_then(|info| info.peer_cred);
+    let process = request.extensions().get::<UdsConnectInfo>().and_then(|info| info.peer_cred);
     let own = nix::unistd::geteuid().as_raw();
-    if !peer.is_some_and(|cred| [ids::ROOT, ids::APID, own].contains(&cred.uid())) {
+    if !process.is_some_and(|cred| [ids::ROOT, ids::APID, own].contains(&cred.uid())) {
         return refuse(codes::ACCESS_DENIED, "only apid may call machined".into(), "");
     }
-    let header = |name| request.headers().get(name).and_then(|value| value.to_str().ok()).unwrap_or_default();
-    let roles: Vec<String> = header(ROLES).split(',').filter(|role| !role.is_empty()).map(str::to_owned).collect();
-    let caller = Caller { name: header(NAME).to_owned(), roles };
+    let caller = Caller::from_headers(request.headers());
     let path = request.uri().path();
     match allowed(path, &caller.roles, maintenance) {
         Decision::Allow => Ok(caller),
         Decision::Deny => {
-            let rule = corten_api::access::table().get(path).map(|rule| rule.roles.join(", ")).unwrap_or_default();
+            let rule =
+                corten_api::access::table().get(path).map(|rule| rule.roles.join(", ")).unwrap_or_default();
             let has = if caller.roles.is_empty() { "no role".to_owned() } else { caller.roles.join(", ") };
             refuse(
                 codes::ACCESS_DENIED,
-                format!("{path} needs one of the roles {rule}; the certificate of {:?} has {has}", caller.name),
+                format!(
+                    "{path} needs one of the roles {rule}; the certificate of {:?} has {has}",
+                    caller.name
+                ),
                 "use a context whose certificate has the role",
             )
         }
@@ -132,8 +143,9 @@ mod tests {
         let (ours, _theirs) = std::os::unix::net::UnixStream::pair().unwrap();
         ours.set_nonblocking(true).unwrap();
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
-        let cred = runtime.block_on(async { tokio::net::UnixStream::from_std(ours).unwrap().peer_cred().unwrap() });
-        let mut request = http::Request::builder().uri(path).header(ROLES, roles).body(()).unwrap();
+        let cred =
+            runtime.block_on(async { tokio::net::UnixStream::from_std(ours).unwrap().peer_cred().unwrap() });
+        let mut request = http::Request::builder().uri(path).header(peer::ROLES, roles).body(()).unwrap();
         request.extensions_mut().insert(UdsConnectInfo { peer_addr: None, peer_cred: Some(cred) });
         request
     }
@@ -153,7 +165,7 @@ mod tests {
     fn a_connection_that_is_not_from_apid_is_refused() {
         let request = http::Request::builder()
             .uri("/corten.v1.MachineService/Version")
-            .header(ROLES, "os:admin")
+            .header(peer::ROLES, "os:admin")
             .body(())
             .unwrap();
         assert_eq!(check(&request, false).unwrap_err().code(), tonic::Code::PermissionDenied);

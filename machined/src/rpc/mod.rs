@@ -1,8 +1,9 @@
 //! gRPC handlers: wire in, one domain call, wire out.
 //!
-//! machined serves on a unix socket; [`auth`] lets in who apid vouches for and whom the method's rule allows. One file a
-//! service.
+//! machined serves on a unix socket; [`auth`] lets in who apid vouches for and whom the method's rule allows. One folder a
+//! service, one file a method; a service's `mod.rs` only names its methods.
 
+mod audit;
 mod auth;
 mod cluster;
 mod config;
@@ -14,6 +15,8 @@ mod process;
 mod resource;
 mod security;
 mod service;
+#[cfg(test)]
+mod tests;
 
 use std::io;
 use std::os::unix::fs::{PermissionsExt, chown};
@@ -42,6 +45,10 @@ type Answers<T> = Pin<Box<dyn Stream<Item = Result<T, Status>> + Send>>;
 
 /// Largest message that a client may send, in bytes: a config, or a piece of an image.
 const MESSAGE_LIMIT: usize = 4 << 20;
+/// What a client may send on one stream before we have read it, in bytes.
+const STREAM_WINDOW: u32 = 1 << 20;
+/// The same for all streams of one connection, and apid puts many callers on one.
+const CONNECTION_WINDOW: u32 = 4 << 20;
 
 /// Why the API is not served.
 #[derive(Debug, thiserror::Error)]
@@ -80,6 +87,8 @@ pub async fn serve(node: Node, path: &str) -> Result<(), ServeError> {
     let api = Api(node.clone());
     Server::builder()
         .http2_keepalive_interval(Some(Duration::from_secs(60)))
+        .initial_stream_window_size(STREAM_WINDOW)
+        .initial_connection_window_size(CONNECTION_WINDOW)
         .layer(auth::AuthLayer::new(node))
         .add_service(health)
         .add_service(reflection)
@@ -113,6 +122,11 @@ fn listen(path: &str) -> io::Result<UnixListener> {
         chown(path, Some(ids::ROOT), Some(ids::APID))?;
     }
     Ok(listener)
+}
+
+/// How many of the kept lines or events to send first; negative is all.
+fn count(tail: i32) -> usize {
+    usize::try_from(tail).unwrap_or(usize::MAX)
 }
 
 /// Milliseconds since 1970.

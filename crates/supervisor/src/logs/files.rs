@@ -31,6 +31,7 @@ type Entry = (String, Line);
 /// The handle on the writing thread.
 #[derive(Debug)]
 pub(super) struct FileWriter {
+    directory: Utf8PathBuf,
     queue: SyncSender<Entry>,
     left_out: Mutex<BTreeMap<String, u64>>,
     finished: Receiver<()>,
@@ -40,15 +41,23 @@ impl FileWriter {
     pub(super) fn start(directory: Utf8PathBuf) -> Option<Self> {
         let (queue, entries) = sync_channel(QUEUE);
         let (done, finished) = sync_channel(1);
+        let place = directory.clone();
         let thread = std::thread::Builder::new().name("log-files".into()).spawn(move || {
-            write_all(&directory, &entries);
+            write_all(&place, &entries);
             let _ = done.send(());
         });
         if let Err(error) = thread {
             tracing::error!(%error, "start the thread that writes log files");
             return None;
         }
-        Some(Self { queue, left_out: Mutex::default(), finished })
+        Some(Self { directory, queue, left_out: Mutex::default(), finished })
+    }
+
+    /// Where the files of a log are, existing or not.
+    pub(super) fn paths(&self, id: &str) -> Vec<Utf8PathBuf> {
+        let newest = self.directory.join(format!("{id}.log"));
+        let older = (1..FILES).map(|n| Utf8PathBuf::from(format!("{newest}.{n}"))).collect::<Vec<_>>();
+        [newest].into_iter().chain(older).collect()
     }
 
     /// Queues a line; never waits.

@@ -100,6 +100,12 @@ impl LogStore {
         *files = Some(writer);
     }
 
+    /// Bytes in the files of a log; asks the disk.
+    pub fn file_bytes(&self, id: &str) -> u64 {
+        let paths = self.files().as_ref().map(|files| files.paths(id)).unwrap_or_default();
+        paths.iter().filter_map(|path| std::fs::metadata(path).ok()).map(|file| file.len()).sum()
+    }
+
     /// Writes out what is queued for the files, and stops writing files. Blocks for at most a second.
     pub fn stop_persisting(&self) {
         let writer = self.files().take();
@@ -217,6 +223,10 @@ mod tests {
         logs.append("kubelet", "before");
         logs.persist(&path);
         logs.append("kubelet", "after");
+        assert_eq!(logs.file_bytes("nobody"), 0);
+        while logs.file_bytes("kubelet") < 60 {
+            std::thread::yield_now();
+        }
         logs.stop_persisting();
         let text = std::fs::read_to_string(path.join("kubelet.log")).unwrap();
         let lines: Vec<_> =

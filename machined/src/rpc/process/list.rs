@@ -1,28 +1,26 @@
-//! `ProcessService`: what runs, from `/proc`.
+//! What runs, from `/proc`.
 
-use corten_api::v1::process_service_server::ProcessService;
 use corten_api::v1::{ListProcessesRequest, ListProcessesResponse, Process};
 use corten_api::{codes, error};
 use procfs::Current as _;
 use tonic::{Request, Response, Status};
 
-use super::Api;
-
-#[tonic::async_trait]
-impl ProcessService for Api {
-    async fn list(&self, _request: Request<ListProcessesRequest>) -> Result<Response<ListProcessesResponse>, Status> {
-        let answer = tokio::task::spawn_blocking(observe).await;
-        let answer = answer.map_err(|e| error::to_status(codes::INTERNAL, &e, ""))?;
-        answer.map(Response::new).map_err(|e| error::to_status(codes::INTERNAL, &e, ""))
-    }
+pub(super) async fn list(
+    _request: Request<ListProcessesRequest>,
+) -> Result<Response<ListProcessesResponse>, Status> {
+    let observed = tokio::task::spawn_blocking(observe).await;
+    let observed = observed.map_err(|failure| error::to_status(codes::INTERNAL, &failure, ""))?;
+    observed.map(Response::new).map_err(|failure| error::to_status(codes::INTERNAL, &failure, ""))
 }
 
 fn observe() -> procfs::ProcResult<ListProcessesResponse> {
     let memory = procfs::Meminfo::current()?;
     let available = memory.mem_available.unwrap_or(memory.mem_free);
     // A process that ends while it is looked at is left out.
-    let mut processes: Vec<Process> =
-        procfs::process::all_processes()?.filter_map(Result::ok).filter_map(|process| one(&process).ok().flatten()).collect();
+    let mut processes: Vec<Process> = procfs::process::all_processes()?
+        .filter_map(Result::ok)
+        .filter_map(|process| one(&process).ok().flatten())
+        .collect();
     processes.sort_by_key(|process| process.pid);
     Ok(ListProcessesResponse {
         processes,
@@ -38,10 +36,12 @@ fn one(process: &procfs::process::Process) -> procfs::ProcResult<Option<Process>
     if command.is_empty() && stat.vsize == 0 {
         return Ok(None);
     }
-    let pss = process.smaps_rollup().ok().and_then(|rollup| {
-        rollup.memory_map_rollup.into_iter().next()?.extension.map.get("Pss").copied()
-    });
-    let cgroup = process.cgroups()?.into_iter().find(|group| group.hierarchy == 0).map(|group| group.pathname);
+    let pss = process
+        .smaps_rollup()
+        .ok()
+        .and_then(|rollup| rollup.memory_map_rollup.into_iter().next()?.extension.map.get("Pss").copied());
+    let cgroup =
+        process.cgroups()?.into_iter().find(|group| group.hierarchy == 0).map(|group| group.pathname);
     let ticks = procfs::ticks_per_second().max(1);
     Ok(Some(Process {
         pid: number(stat.pid),

@@ -1,0 +1,1 @@
+//! The API over a real socket, as apid would use it.
