@@ -1,8 +1,9 @@
 //! Derives links, addresses, routes and operators from the `Link` documents.
 //!
-//! Without any such document, and in maintenance, every network card is set up with DHCPv4. Nothing is done before it is
-//! known which config the node has: a node with fixed addresses must not ask for others while STATE is still being
-//! mounted, because whoever sees such an address (etcd, a certificate) would keep it.
+//! Without any such document, and in maintenance, every network card is set up with DHCPv4. With documents, cards that no
+//! document is about are down. Before it is known which config the node has, cards are only brought up, since some take
+//! seconds to find their carrier: a node with fixed addresses must not ask for others while STATE is still being mounted,
+//! because whoever sees such an address (etcd, a certificate) would keep it.
 
 use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
@@ -65,7 +66,7 @@ impl Controller for LinkConfigController {
     async fn reconcile(&mut self, ctx: &Context) -> Result<Next, BoxError> {
         let patience = self.patience(ctx);
         let mut wanted = if patience.is_some() {
-            Wanted::default()
+            undecided(&links(ctx))
         } else {
             let config = active(ctx.store());
             plan(config.as_ref().map_or(&[], |config| config.links.as_slice()), &links(ctx))
@@ -88,6 +89,14 @@ struct Wanted {
     operators: BTreeMap<String, OperatorSpec>,
 }
 
+fn undecided(links: &BTreeMap<String, LinkStatus>) -> Wanted {
+    let mut wanted = Wanted::default();
+    for (name, _) in links.iter().filter(|(_, link)| link.physical) {
+        wanted.add_link(name, Layer::Default, Some(true), None);
+    }
+    wanted
+}
+
 fn plan(documents: &[Link], links: &BTreeMap<String, LinkStatus>) -> Wanted {
     let mut wanted = Wanted::default();
     if documents.is_empty() {
@@ -96,6 +105,9 @@ fn plan(documents: &[Link], links: &BTreeMap<String, LinkStatus>) -> Wanted {
             wanted.add_dhcp4(name, Layer::Default, links);
         }
         return wanted;
+    }
+    for (name, _) in links.iter().filter(|(_, link)| link.physical) {
+        wanted.add_link(name, Layer::Default, Some(false), None);
     }
     for document in documents {
         for name in matching(document, links) {
@@ -213,10 +225,12 @@ mod tests {
     }
 
     #[test]
-    fn a_document_turns_the_defaults_off_for_every_link() {
+    fn with_a_document_every_other_card_is_down_and_none_asks_dhcp() {
         let wanted = plan(&[document()], &machine());
         assert!(wanted.operators.is_empty());
-        assert_eq!(wanted.links.keys().collect::<Vec<_>>(), ["config/eth0"]);
+        let links: Vec<_> = wanted.links.iter().map(|(id, spec)| (id.as_str(), spec.up)).collect();
+        let (up, down) = (Some(true), Some(false));
+        assert_eq!(links, [("config/eth0", up), ("default/eth0", down), ("default/eth1", down)]);
         assert_eq!(wanted.links["config/eth0"].mtu, Some(9000));
         assert!(wanted.addresses.contains_key("config/eth0/192.0.2.10/24"));
         assert_eq!(wanted.routes["config/eth0/0.0.0.0/0/1024"].gateway, Some("192.0.2.1".parse().unwrap()));
@@ -240,6 +254,13 @@ mod tests {
         check(LinkMatch { driver: Some("virtio_net".into()), ..LinkMatch::default() }, &["eth0", "eth1"]);
         check(LinkMatch { bus_path: Some("0000:00:02.0".into()), ..LinkMatch::default() }, &["eth0"]);
         check(LinkMatch { driver: Some("e1000".into()), ..mac }, &[]);
+    }
+
+    #[test]
+    fn before_the_config_is_known_cards_are_up_and_ask_for_nothing() {
+        let wanted = undecided(&machine());
+        assert_eq!(wanted.links.keys().collect::<Vec<_>>(), ["default/eth0", "default/eth1"]);
+        assert!(wanted.links.values().all(|link| link.up == Some(true)) && wanted.operators.is_empty());
     }
 
     #[test]
