@@ -33,6 +33,8 @@ pub struct Options {
     pub forwards: Vec<Forward>,
     /// Config documents that are added to the generated ones.
     pub extra_config: String,
+    /// Kernel arguments that are added to the image's own, with direct boot only.
+    pub extra_kernel_arguments: Vec<String>,
 }
 
 impl Options {
@@ -51,6 +53,7 @@ impl Options {
             maintenance: false,
             forwards: Vec::new(),
             extra_config: String::new(),
+            extra_kernel_arguments: Vec::new(),
         }
     }
 }
@@ -108,6 +111,7 @@ pub async fn prepare(options: &Options, progress: &(dyn Fn(&str) + Sync)) -> Res
         boot: options.boot,
         disk: Some(crate::Disk { size_gib: options.disk_gib, cache: options.cache }),
         config: (!options.maintenance).then_some(config),
+        kernel_arguments: options.extra_kernel_arguments.clone(),
         forwards,
         ..NodeSpec::new(&node_name, &dir.join(&node_name), accel)
     };

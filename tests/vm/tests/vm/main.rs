@@ -1,1 +1,13 @@
-//! VM tests.
+//! VM tests: QEMU boots the shipped image, and everything is driven through the API, `osctl` and `kubectl`.
+//!
+//! `cargo xtask test --tier vm [NAME]` runs them. Files are ordered by what a node must be for them: not even
+//! booting, in maintenance, with a config, Ready.
+
+mod access;
+mod boot;
+mod disks;
+mod kubernetes;
+mod maintenance;
+mod power;
+mod secrets;
+mod services;

@@ -1,0 +1,84 @@
+//! From power on to the API and off again.
+
+use anyhow::ensure;
+use corten_api::v1;
+use corten_lab::Boot;
+use corten_vm_tests::vm_test;
+
+#[test]
+fn a_node_finds_its_config_in_qemu_and_tells_why_it_is_not_ready() {
+    vm_test(async |lab| {
+        let node = lab.fresh_node().await?;
+        let status = node.status().await?;
+        ensure!(status.hostname == node.name(), "the hostname is {}", status.hostname);
+        ensure!(status.cluster == "fresh" && status.role == "controlplane", "{status:?}");
+        ensure!(status.stage() == v1::Stage::Running && !status.ready, "{status:?}");
+        let text = node.osctl().ok(&["status"]).await?;
+        ensure!(text.contains("bootstrap"), "the status does not say what is missing: {text}");
+
+        let version = node.osctl().ok(&["version"]).await?;
+        ensure!(version.contains(corten_constants::VERSION), "{version}");
+        Ok(())
+    });
+}
+
+#[test]
+fn a_node_keeps_its_boot_timeline() {
+    vm_test(async |lab| {
+        let node = lab.fresh_node().await?;
+        let answer = node.client().await?.machine().boot_timeline(v1::BootTimelineRequest {}).await?;
+        let phases = answer.into_inner().phases;
+        let times: Vec<u64> = phases.iter().map(|phase| phase.at_us).collect();
+        ensure!(phases.len() >= 5, "only {phases:?}");
+        ensure!(times.is_sorted() && times.iter().all(|time| *time > 0), "out of order: {phases:?}");
+        let text = node.osctl().ok(&["boot"]).await?;
+        ensure!(phases.iter().all(|phase| text.contains(&phase.name)), "{text}");
+        Ok(())
+    });
+}
+
+#[test]
+fn a_node_boots_through_firmware_and_boot_loader() {
+    vm_test(async |lab| {
+        let mut options = lab.options("firmware");
+        options.boot = Boot::Firmware;
+        let node = lab.node(&options).await?;
+        ensure!(!node.status().await?.boot_id.is_empty());
+        Ok(())
+    });
+}
+
+#[test]
+fn a_node_switches_itself_off_when_asked_by_osctl_or_by_its_power_button() {
+    vm_test(async |lab| {
+        let node = lab.fresh_node().await?;
+        let machine_id = node.status().await?.machine_id;
+        node.osctl().ok(&["shutdown"]).await?;
+        node.machine().wait_off(lab.timeouts().power_off()).await?;
+
+        node.machine().start().await?;
+        node.wait_api().await?;
+        ensure!(
+            node.status().await?.machine_id == machine_id,
+            "the machine has another identity after a boot"
+        );
+        node.machine().power_button().await?;
+        Ok(node.machine().wait_off(lab.timeouts().power_off()).await?)
+    });
+}
+
+#[test]
+fn a_console_that_nobody_reads_holds_up_nothing() {
+    vm_test(async |lab| {
+        let mut options = lab.options("console");
+        // Without "quiet" the kernel has much to say, so that every buffer on the way is full.
+        options.extra_kernel_arguments = vec!["loglevel=7".to_owned()];
+        let node = lab.prepare(&options).await?;
+        node.machine().start().await?;
+        let _reader_that_does_not_read =
+            std::os::unix::net::UnixStream::connect(node.machine().console_socket())?;
+        node.wait_api().await?;
+        node.osctl().ok(&["shutdown"]).await?;
+        Ok(node.machine().wait_off(lab.timeouts().power_off()).await?)
+    });
+}

@@ -1,0 +1,74 @@
+//! Disks that are damaged, missing or too small.
+
+use anyhow::{Context as _, Result, ensure};
+use corten_lab::{Node, NodeSpec};
+use corten_vm_tests::{TestNode, vm_test};
+use std::fs::File;
+use std::os::unix::fs::FileExt;
+
+/// Where slot A begins on the disk image: after the EFI and META partitions.
+const ROOT_A: u64 = (1 + 1024 + 16) << 20;
+/// Where a squashfs says how long it is.
+const SQUASHFS_BYTES_USED: u64 = 40;
+
+/// Damages the last bytes of the squashfs: the table of ids, which every mount reads.
+fn flip_a_byte(node: &TestNode) -> Result<()> {
+    let image = File::open(node.machine().image().disk())?;
+    let mut magic = [0; 4];
+    image.read_exact_at(&mut magic, ROOT_A)?;
+    ensure!(&magic == b"hsqs", "slot A does not begin at {ROOT_A}");
+    let mut used = [0; 8];
+    image.read_exact_at(&mut used, ROOT_A + SQUASHFS_BYTES_USED)?;
+    let offset = ROOT_A + u64::from_le_bytes(used) - 4;
+    let mut byte = [0];
+    image.read_exact_at(&mut byte, offset)?;
+    Ok(node.machine().overwrite_disk(offset, 1, !byte[0])?)
+}
+
+#[test]
+fn a_flipped_byte_in_the_root_image_stops_the_boot() {
+    vm_test(async |lab| {
+        let node = lab.prepare(&lab.options("flipped")).await?;
+        flip_a_byte(&node)?;
+        let mark = node.machine().start().await?;
+        node.machine().wait_console("is corrupted", mark, lab.timeouts().seconds(20)).await?;
+        // It does not hang either: the machine starts again by itself, and finds the same.
+        let again = node.machine().console().mark();
+        node.machine().wait_console("is corrupted", again, lab.timeouts().seconds(40)).await?;
+        ensure!(node.status().await.is_err(), "the API answers from a damaged root");
+        Ok(())
+    });
+}
+
+#[test]
+fn a_machine_without_its_disk_says_so_and_tries_again() {
+    vm_test(async |lab| {
+        let accel = corten_lab::Accel::detect(lab.image()).await;
+        let spec = NodeSpec { disk: None, ..NodeSpec::new("diskless", &lab.dir().join("diskless"), accel) };
+        let machine = Node::create(spec, lab.image())?;
+        let mark = machine.start().await?;
+        let patience = machine.timeouts().seconds(30);
+        machine.wait_console("no partition has the UUID", mark, patience).await?;
+        let again = machine.console().mark();
+        machine.wait_console("no partition has the UUID", again, patience).await?;
+        machine.power_cut().await?;
+        Ok(())
+    });
+}
+
+#[test]
+fn a_disk_that_is_too_small_is_named_on_the_console_and_in_the_status() {
+    vm_test(async |lab| {
+        let mut options = lab.options("small");
+        // As large as the image: there is room for neither STATE nor EPHEMERAL.
+        options.disk_gib = None;
+        let node = lab.prepare(&options).await?;
+        let mark = node.machine().start().await?;
+        node.machine().wait_console("too small", mark, lab.timeouts().seconds(20)).await?;
+        node.wait_api().await?;
+        let status = node.osctl().ok(&["status"]).await?;
+        ensure!(status.contains("too small"), "the status is silent about it: {status}");
+        node.osctl().ok(&["shutdown"]).await?;
+        node.machine().wait_off(lab.timeouts().power_off()).await.context("power off")
+    });
+}

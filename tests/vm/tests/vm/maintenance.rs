@@ -1,0 +1,96 @@
+//! A machine without a config, and how it gets one.
+
+use anyhow::{Context as _, Result, ensure};
+use corten_lab::Mark;
+use corten_vm_tests::{Lab, TestNode, vm_test};
+
+async fn in_maintenance(lab: &Lab) -> Result<TestNode> {
+    let mut options = lab.options("blank");
+    options.maintenance = true;
+    lab.node(&options).await
+}
+
+/// The fingerprint that the console shows.
+async fn fingerprint(node: &TestNode) -> Result<String> {
+    let patience = node.machine().timeouts().seconds(10);
+    let line = node.machine().wait_console("fingerprint", Mark::START, patience).await?;
+    let hexadecimal =
+        |word: &&str| word.len() >= 64 && word.chars().all(|c| c.is_ascii_hexdigit() || c == ':');
+    let word = line.split_whitespace().find(hexadecimal);
+    Ok(word.with_context(|| format!("no fingerprint in {line:?}"))?.to_owned())
+}
+
+#[test]
+fn a_machine_takes_its_config_only_from_who_knows_its_fingerprint_and_only_once() {
+    vm_test(async |lab| {
+        let node = in_maintenance(lab).await?;
+        let (address, config) = (node.address()?, node.cluster().config_file());
+        let shown = fingerprint(&node).await?;
+        let other: String = shown.chars().map(|c| if c == '0' { '1' } else { '0' }).collect();
+        let apply = async |fingerprint: &str, extra: &[&str]| {
+            let mut arguments = vec!["apply-config", "--insecure", "--fingerprint", fingerprint];
+            arguments.extend(["-n", &address, "-f", config.as_str()]);
+            arguments.extend(extra);
+            node.osctl().run(&arguments).await
+        };
+
+        node.osctl().run(&["services"]).await?.fails(8, &["maintenance", "hint:", "apply-config"])?;
+        apply(&other, &[]).await?.fails(4, &["another fingerprint", "hint:"])?;
+        apply(&shown, &["--dry-run"]).await?.ok()?;
+        apply(&shown, &[]).await?.ok()?;
+
+        node.osctl().until(&["status"], lab.timeouts().api(), |text| text.contains("blank")).await?;
+        let services = node.services().await?;
+        ensure!(services.iter().any(|service| service.id == "containerd"), "{services:?}");
+
+        // Whoever has no certificate is not heard any more, whatever he knows.
+        let again = apply(&shown, &[]).await?;
+        ensure!(again.code != Some(0), "a config was taken twice: {again}");
+        node.osctl()
+            .run(&["-n", &address, "apply-config", "--insecure", "-f", config.as_str()])
+            .await?
+            .fails(4, &[])?;
+        Ok(())
+    });
+}
+
+#[test]
+fn a_config_with_a_mistake_is_refused_with_its_place_and_changes_nothing() {
+    vm_test(async |lab| {
+        let node = lab.fresh_node().await?;
+        let good = std::fs::read_to_string(node.cluster().config_file())?;
+        let before = node.status().await?.config_generation;
+        let mistakes = [
+            (
+                "unknown key",
+                format!("{good}---\napiVersion: corten.dev/v1\nkind: Time\nserver: [a]\n"),
+                "servers",
+            ),
+            ("unknown kind", format!("{good}---\napiVersion: corten.dev/v1\nkind: Tmie\n"), "Time"),
+            (
+                "wrong type",
+                format!("{good}---\napiVersion: corten.dev/v1\nkind: Link\nname: eth0\nmtu: big\n"),
+                "mtu",
+            ),
+            (
+                "duplicate key",
+                format!("{good}---\napiVersion: corten.dev/v1\nkind: Time\nenabled: true\nenabled: true\n"),
+                "enabled",
+            ),
+            ("missing document", good.split("---").next().unwrap_or_default().to_owned(), "cluster"),
+        ];
+        for (mistake, text, word) in mistakes {
+            let file = lab.dir().join("bad.yaml");
+            std::fs::write(&file, text)?;
+            let refused = node.osctl().run(&["apply-config", "-f", file.as_str()]).await?;
+            refused.fails(6, &["bad.yaml", word]).context(mistake)?;
+            node.osctl()
+                .run(&["validate", file.as_str()])
+                .await?
+                .fails(6, &["bad.yaml", word])
+                .context(mistake)?;
+        }
+        ensure!(node.status().await?.config_generation == before, "a refused config made a generation");
+        Ok(())
+    });
+}

@@ -1,0 +1,132 @@
+//! Services that die, a STATE that is full, orphans.
+
+use anyhow::{Context as _, Result, ensure};
+use corten_vm_tests::{Lab, Pod, TestNode, rotating, vm_test};
+use std::time::Duration;
+use tokio::time::{Instant, sleep};
+
+/// Every service of a control-plane node, and the name of its process.
+const SERVICES: [(&str, &str); 10] = [
+    ("etcd", "etcd"),
+    ("kubelet", "kubelet"),
+    ("apid", "apid"),
+    ("kube-apiserver", "kube-apiserver"),
+    ("containerd", "containerd"),
+    ("flanneld", "flanneld"),
+    ("kube-proxy", "kube-proxy"),
+    ("chronyd", "chronyd"),
+    ("kube-scheduler", "kube-scheduler"),
+    ("kube-controller-manager", "kube-controller-manager"),
+];
+const KILLS: u32 = 10;
+/// Services a run kills: each restart takes some seconds, and some take others with them.
+const SERVICES_A_RUN: usize = 2;
+
+/// Waits until a service runs as another process than `before`.
+async fn back(node: &TestNode, service: &str, before: u32, patience: Duration) -> Result<u32> {
+    let deadline = Instant::now() + patience;
+    loop {
+        let services = node.services().await.unwrap_or_default();
+        let found = services.iter().find(|candidate| candidate.id == service);
+        if let Some(found) = found.filter(|found| found.ready && found.pid != before && found.pid != 0) {
+            return Ok(found.pid);
+        }
+        ensure!(Instant::now() < deadline, "{service} did not come back: {found:?}");
+        sleep(Duration::from_millis(100)).await;
+    }
+}
+
+/// Kills through the pod; the connection of `kubectl exec` may die with what it killed.
+async fn kill(
+    pod: &Pod,
+    node: &TestNode,
+    service: &str,
+    process: &str,
+    before: u32,
+    lab: &Lab,
+) -> Result<u32> {
+    let deadline = Instant::now() + lab.timeouts().seconds(30);
+    loop {
+        let finished = pod.exec(&["kill", process]).await?;
+        let patience =
+            if finished.code == Some(0) { lab.timeouts().seconds(20) } else { Duration::from_secs(3) };
+        match back(node, service, before, patience).await {
+            Ok(pid) => return Ok(pid),
+            Err(error) if Instant::now() > deadline => return Err(error.context(finished.to_string())),
+            Err(_) => {}
+        }
+    }
+}
+
+#[test]
+fn a_service_that_is_killed_ten_times_runs_again_each_time() {
+    vm_test(async |lab| {
+        let node = lab.ready_node().await?;
+        let pod = node.privileged_pod("killer").await?;
+        for (service, _) in SERVICES {
+            node.expect_restart(service);
+        }
+        for (service, process) in rotating(&SERVICES, SERVICES_A_RUN) {
+            let mut pid = back(&node, service, 0, lab.timeouts().seconds(20)).await?;
+            for round in 1..=KILLS {
+                pid = kill(&pod, &node, service, process, pid, lab)
+                    .await
+                    .with_context(|| format!("kill {round} of {service}"))?;
+            }
+            let services = node.services().await?;
+            let counted = services.iter().find(|found| found.id == service).map_or(0, |found| found.restarts);
+            ensure!(counted >= KILLS, "{service} was killed {KILLS} times and counted {counted} restarts");
+        }
+        node.wait_ready().await?;
+        pod.exec(&["env"]).await?.ok().context("the pod did not outlive the services").map(drop)
+    });
+}
+
+#[test]
+fn a_full_state_refuses_a_new_config_keeps_the_old_one_and_takes_the_next_when_there_is_room() {
+    vm_test(async |lab| {
+        let node = lab.ready_node().await?;
+        let pod = node.privileged_pod("filler").await?;
+        pod.exec(&["fill", "/host/system/state"]).await?.ok()?;
+        let before = node.status().await?.config_generation;
+
+        let good = std::fs::read_to_string(node.cluster().config_file())?;
+        let sysctl =
+            "---\napiVersion: corten.dev/v1\nkind: Sysctl\nsettings:\n  vm.max_map_count: \"262144\"\n";
+        let file = lab.dir().join("more.yaml");
+        // Larger than what an inode's slack could hold.
+        let padding = format!("# {}\n", "x".repeat(70)).repeat(1000);
+        std::fs::write(&file, format!("{good}{sysctl}{padding}"))?;
+        let refused = node.osctl().run(&["apply-config", "-f", file.as_str()]).await?;
+        ensure!(refused.code != Some(0), "a config was taken that could not be kept: {refused}");
+        refused.fails(refused.code.unwrap_or(1), &["space"])?;
+        ensure!(node.status().await?.config_generation == before);
+
+        pod.exec(&["remove", "/host/system/state/filler"]).await?.ok()?;
+        node.osctl().ok(&["apply-config", "-f", file.as_str()]).await?;
+        ensure!(node.status().await?.config_generation > before);
+        Ok(())
+    });
+}
+
+#[test]
+fn orphans_by_the_thousand_leave_no_zombie() {
+    vm_test(async |lab| {
+        let node = lab.ready_node().await?;
+        let pod = node.privileged_pod("parent").await?;
+        pod.exec(&["fork-orphans", "1000"]).await?.ok()?;
+        let deadline = Instant::now() + lab.timeouts().seconds(10);
+        loop {
+            let request = corten_api::v1::ListProcessesRequest {};
+            let answer = node.client().await?.processes().list(request).await?.into_inner();
+            let left = answer.processes.iter().filter(|process| process.name == "workload").count();
+            let zombies = answer.processes.iter().filter(|process| process.state == "Z").count();
+            // One is the pod itself.
+            if left <= 1 && zombies == 0 {
+                return Ok(());
+            }
+            ensure!(Instant::now() < deadline, "{left} processes and {zombies} zombies are left");
+            sleep(Duration::from_millis(300)).await;
+        }
+    });
+}
