@@ -2,13 +2,15 @@
 //!
 //! Only parts of JSON schema that our types produce are understood; a test in [`crate::schema`] holds that.
 
-use serde_json::{Map, Number, Value};
+use serde_json::{Map, Value};
 
 use crate::diagnostic::Code;
 use crate::formats;
 use crate::nearest::nearest;
 use crate::node::{Data, Entry, Node};
 use crate::report::{Finding, KEY_SHOWN, Report, shorten};
+use crate::scalar::core_schema;
+use crate::words::{Range, constants, expected, is_header, required_part, type_of};
 
 /// Reads documents of one kind.
 pub(crate) struct Decoder<'r, 'a> {
@@ -303,106 +305,5 @@ impl Decoder<'_, '_> {
             Data::Sequence(_) => self.list(node, &Value::Null),
             Data::Mapping(entries) => self.free_keys(entries, &Value::Null),
         }
-    }
-}
-
-/// The two keys that every document starts with.
-pub(crate) fn is_header(key: &str) -> bool {
-    key == "apiVersion" || key == "kind"
-}
-
-/// Takes `null` out of what is allowed, and says whether it was there.
-pub(crate) fn required_part(schema: &Value) -> (&Value, bool) {
-    let is_null = |schema: &Value| schema.get("type").and_then(Value::as_str) == Some("null");
-    match schema.get("anyOf").and_then(Value::as_array).map(Vec::as_slice) {
-        Some([one, null]) if is_null(null) => (one, true),
-        _ => (schema, schema.get("type").is_some_and(Value::is_array)),
-    }
-}
-
-/// The name of the type, without `null`.
-pub(crate) fn type_of(schema: &Value) -> Option<&str> {
-    let kind = schema.get("type")?;
-    kind.as_str().or_else(|| kind.as_array()?.iter().filter_map(Value::as_str).find(|name| *name != "null"))
-}
-
-/// The words of an enumeration.
-pub(crate) fn constants(schema: &Value) -> Option<Vec<&str>> {
-    if let Some(words) = schema.get("enum").and_then(Value::as_array) {
-        return Some(words.iter().filter_map(Value::as_str).collect());
-    }
-    let branches = schema.get("oneOf")?.as_array()?;
-    branches.iter().map(|branch| branch.get("const")?.as_str()).collect()
-}
-
-fn expected(schema: Option<&Value>) -> Option<String> {
-    let (schema, _) = required_part(schema?);
-    if let Some(words) = constants(schema) {
-        return Some(words.join(", "));
-    }
-    let format = schema.get("format").and_then(Value::as_str).and_then(formats::find);
-    format.map(|format| format.allowed.to_owned())
-}
-
-/// What a plain scalar means where no type is given (YAML 1.2, section 10.3). `None`: a number that JSON cannot hold.
-fn core_schema(text: &str) -> Option<Value> {
-    match text {
-        "" | "~" | "null" | "Null" | "NULL" => return Some(Value::Null),
-        "true" | "True" | "TRUE" => return Some(true.into()),
-        "false" | "False" | "FALSE" => return Some(false.into()),
-        _ => {}
-    }
-    let unsigned = text.strip_prefix(['-', '+']).unwrap_or(text);
-    if matches!(unsigned, ".inf" | ".Inf" | ".INF" | ".nan" | ".NaN" | ".NAN") {
-        return None;
-    }
-    let radix = |prefix, radix| text.strip_prefix(prefix).map(|digits| i64::from_str_radix(digits, radix));
-    if let Some(Ok(number)) = radix("0x", 16).or_else(|| radix("0o", 8)) {
-        return Some(number.into());
-    }
-    let numeric = unsigned.starts_with(|c: char| c.is_ascii_digit() || c == '.')
-        && unsigned.contains(|c: char| c.is_ascii_digit())
-        && unsigned.chars().all(|c| matches!(c, '0'..='9' | '.' | 'e' | 'E' | '-' | '+'));
-    if !numeric {
-        return Some(text.into());
-    }
-    if let Ok(number) = text.parse::<i64>() {
-        return Some(number.into());
-    }
-    if let Ok(number) = text.parse::<u64>() {
-        return Some(number.into());
-    }
-    match text.parse::<f64>() {
-        Ok(number) => Number::from_f64(number).map(Value::Number),
-        Err(_) => Some(text.into()),
-    }
-}
-
-/// Smallest and largest number.
-struct Range {
-    min: i64,
-    max: i64,
-}
-
-impl Range {
-    fn of(schema: &Value) -> Self {
-        let limit = |name| schema.get(name).and_then(Value::as_i64);
-        let widest = match schema.get("format").and_then(Value::as_str) {
-            Some("uint8") => (0, i64::from(u8::MAX)),
-            Some("uint16") => (0, i64::from(u16::MAX)),
-            Some("uint32") => (0, i64::from(u32::MAX)),
-            _ => (i64::MIN, i64::MAX),
-        };
-        Self { min: limit("minimum").unwrap_or(widest.0), max: limit("maximum").unwrap_or(widest.1) }
-    }
-
-    fn holds(&self, number: i64) -> bool {
-        (self.min..=self.max).contains(&number)
-    }
-}
-
-impl std::fmt::Display for Range {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(f, "a whole number, {} to {}", self.min, self.max)
     }
 }

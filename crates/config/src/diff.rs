@@ -6,10 +6,10 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use crate::config::Config;
-use crate::decode::required_part;
 use crate::kinds::Document;
 use crate::redact::{redact, step};
 use crate::report::pretty_path;
+use crate::words::required_part;
 
 /// What a change costs. The order is that of the cost.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]

@@ -21,7 +21,9 @@ mod read;
 mod redact;
 mod reference;
 mod report;
+mod scalar;
 mod types;
+mod words;
 
 pub use config::Config;
 pub use diagnostic::{Code, Diagnostic, Diagnostics, Severity, Snippet};

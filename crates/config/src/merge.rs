@@ -6,8 +6,9 @@
 
 use serde_json::{Map, Value};
 
-use crate::decode::{DELETE, DIRECTIVES, REPLACE, required_part};
+use crate::decode::{DELETE, DIRECTIVES, REPLACE};
 use crate::redact::step;
+use crate::words::required_part;
 
 /// Whether a patch takes the value away.
 pub(crate) fn deletes(patch: &Value) -> bool {

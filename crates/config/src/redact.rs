@@ -4,8 +4,8 @@ use std::borrow::Cow;
 
 use serde_json::{Map, Value, json};
 
-use crate::decode::required_part;
 use crate::kinds::{Document, Kind};
+use crate::words::required_part;
 
 /// What stands in the place of a secret.
 const HIDDEN: &str = "<secret>";

@@ -4,9 +4,9 @@ use std::fmt::Write as _;
 
 use serde_json::{Map, Value, json};
 
-use crate::decode::{constants, required_part, type_of};
 use crate::formats;
 use crate::kinds::{Count, KINDS, Kind};
+use crate::words::{constants, required_part, type_of};
 
 /// JSON schema (draft 2020-12) of one document; editors take it for each document of a file.
 pub fn schema() -> Value {

@@ -4,11 +4,11 @@ use std::collections::HashSet;
 
 use super::kubelet_fields::KUBELET_FIELDS;
 use super::{Checker, Place};
-use crate::decode::is_header;
 use crate::diagnostic::Code;
 use crate::nearest::nearest;
 use crate::report::Finding;
 use crate::types::system::machine::Role;
+use crate::words::is_header;
 
 /// Fields of KubeletConfiguration that other parts of the node rely on, and where they are set instead.
 const KUBELET_OWNED: &[(&str, &str)] = &[

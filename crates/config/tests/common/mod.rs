@@ -2,6 +2,8 @@
 
 #![allow(dead_code, reason = "each test file uses a part of it")]
 
+pub(crate) mod expect;
+
 use std::sync::OnceLock;
 
 use corten_config::{Config, Diagnostics, GenOptions, Generated, Source, generate};
