@@ -18,7 +18,7 @@ pub struct Event {
     pub sequence: u64,
     /// When.
     pub time: Timestamp,
-    /// What sort of thing: `service`, `config`, `machine`, `volume`.
+    /// What sort of thing, dotted: `service.ready`, `api.call`.
     pub kind: String,
     /// To what it happened: the name of a service, for one.
     pub source: String,

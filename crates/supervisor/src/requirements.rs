@@ -6,7 +6,7 @@ use corten_resources::runtime::{Requirement, ServiceSpec, ServiceStatus};
 use corten_store::{ChangeSignal, Kind, Store};
 
 /// How often paths, which do not tell when they appear, are looked at.
-const POLL: Duration = Duration::from_millis(100);
+const POLL: Duration = Duration::from_millis(50);
 
 /// Looks at the requirements of one service, and tells when to look again.
 #[derive(Debug)]

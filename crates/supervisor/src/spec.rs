@@ -55,7 +55,8 @@ pub(crate) fn needs_restart(old: &ServiceSpec, new: &ServiceSpec) -> bool {
 
 pub(crate) fn command(spec: &ServiceSpec, cgroup: Option<&Utf8Path>) -> Result<Command, SpecError> {
     let (program, args) = spec.command.split_first().ok_or(SpecError::NoCommand)?;
-    let capabilities = spec.capabilities.as_ref().map(|names| names.iter().map(|name| capability(name)).collect());
+    let capabilities =
+        spec.capabilities.as_ref().map(|names| names.iter().map(|name| capability(name)).collect());
     let seccomp = match spec.seccomp {
         Some(SeccompProfile::Default) => Some(Seccomp::standard()?),
         None => None,

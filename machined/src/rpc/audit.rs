@@ -15,5 +15,5 @@ pub(super) fn record<T>(node: &Node, request: &Request<T>, what: &str, target: &
         ("roles".to_owned(), caller.roles.join(",")),
         ("address".to_owned(), caller.address.clone()),
     ];
-    node.events.publish("api", target, format!("{name} asked: {what}"), fields.into());
+    node.events.publish("api.call", target, format!("{name} asked: {what}"), fields.into());
 }

@@ -128,7 +128,7 @@ async fn a_reboot_needs_the_role_and_leaves_a_trace() {
     MachineServiceClient::new(bench.client(OPERATOR)).reboot(request()).await.unwrap();
     assert_eq!(bench.node.power.current(), Some(PowerRequest { action: PowerAction::Reboot, force: false }));
     let event = bench.node.events.tail(1).remove(0);
-    assert_eq!((event.kind.as_str(), event.message.as_str()), ("api", "Älice asked: reboot"));
+    assert_eq!((event.kind.as_str(), event.message.as_str()), ("api.call", "Älice asked: reboot"));
 }
 
 #[tokio::test]

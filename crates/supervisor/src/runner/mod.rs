@@ -112,7 +112,9 @@ impl Runner {
                 Happening::Control(Some(control)) => self.controlled(control).await,
                 Happening::Control(None) => self.controlled(Control::Remove).await,
                 Happening::Exited(exit) => {
-                    self.process.ended(&self.spec);
+                    if self.process.ended(&self.spec) {
+                        self.out_of_memory();
+                    }
                     self.feed(Input::Exited(exit)).await;
                 }
                 Happening::Answer(answer) => self.feed(Input::Probe(answer)).await,
@@ -247,7 +249,20 @@ impl Runner {
         }
         let mut fields = BTreeMap::from([("state".to_owned(), state.to_string())]);
         fields.extend(self.process.pid().map(|pid| ("pid".to_owned(), pid.to_string())));
-        self.environment.events.publish("service", &self.id, text, fields);
+        self.environment.events.publish(&format!("service.{state}"), &self.id, text, fields);
+    }
+
+    fn out_of_memory(&self) {
+        let limit =
+            self.spec.cgroup.memory_max.map(|bytes| format!(" of {} MiB", bytes >> 20)).unwrap_or_default();
+        let text =
+            format!("{} was killed by the kernel, because it was at its limit{limit} of memory", self.id);
+        tracing::warn!(
+            service = self.id,
+            memory_max = self.spec.cgroup.memory_max,
+            "service ran out of memory"
+        );
+        self.environment.events.publish("service.out-of-memory", &self.id, text, BTreeMap::new());
     }
 
     fn ask_questions(&mut self) {

@@ -1,5 +1,6 @@
 //! The process of a service, its cgroup and its output.
 
+use std::error::Error as _;
 use std::fs;
 use std::io;
 use std::os::unix::fs::{PermissionsExt, chown};
@@ -40,11 +41,13 @@ pub(super) enum StartError {
 pub(super) struct Process {
     child: Option<Child>,
     cgroup: Option<Cgroup>,
+    /// Kills for want of memory in the cgroup before this process.
+    oom_kills: u64,
 }
 
 impl Process {
     pub(super) fn new(id: &str, options: &Options) -> Self {
-        Self { child: None, cgroup: options.cgroup(id) }
+        Self { child: None, cgroup: options.cgroup(id), oom_kills: 0 }
     }
 
     pub(super) fn pid(&self) -> Option<i32> {
@@ -62,6 +65,7 @@ impl Process {
         let (cgroup, specification) = (self.cgroup.clone(), spec.clone());
         let prepared = tokio::task::spawn_blocking(move || prepare(cgroup.as_ref(), &specification)).await;
         prepared.map_err(|_| StartError::BrokenOff)??;
+        self.oom_kills = self.count_oom_kills();
         let mut child = environment.reaper.spawn(command).await?;
         if let Some(output) = child.output.take() {
             tokio::spawn(pump(output, environment.logs.writer(id)));
@@ -78,13 +82,18 @@ impl Process {
         }
     }
 
-    /// The process has ended: ends what it left behind.
-    pub(super) fn ended(&mut self, spec: &ServiceSpec) {
+    /// The process has ended: ends what it left behind. Tells whether it ended for want of memory.
+    pub(super) fn ended(&mut self, spec: &ServiceSpec) -> bool {
         if let Some(child) = self.child.take()
             && spec.kill_whole_cgroup
         {
             self.kill_all(&child);
         }
+        self.count_oom_kills() > self.oom_kills
+    }
+
+    fn count_oom_kills(&self) -> u64 {
+        self.cgroup.as_ref().and_then(|cgroup| cgroup.oom_kills().ok()).unwrap_or(0)
     }
 
     /// Asks the process to end.
@@ -104,11 +113,8 @@ impl Process {
     }
 
     pub(super) fn set_limits(&self, spec: &ServiceSpec) {
-        if let Some(cgroup) = &self.cgroup
-            && let Err(error) = cgroup.set_limits(&spec::limits(spec))
-            && self.child.is_some()
-        {
-            tracing::warn!(%error, "set the limits of a service");
+        if let (Some(cgroup), Some(_)) = (&self.cgroup, &self.child) {
+            limit(cgroup, spec);
         }
     }
 
@@ -155,7 +161,15 @@ fn prepare(cgroup: Option<&Cgroup>, spec: &ServiceSpec) -> Result<(), StartError
     if spec.kill_whole_cgroup && cgroup.populated()? {
         end_leftovers(cgroup)?;
     }
-    Ok(cgroup.set_limits(&spec::limits(spec))?)
+    limit(cgroup, spec);
+    Ok(())
+}
+
+/// A service that cannot be limited is better than none.
+fn limit(cgroup: &Cgroup, spec: &ServiceSpec) {
+    if let Err(error) = cgroup.set_limits(&spec::limits(spec)) {
+        tracing::warn!(%error, source = error.source(), "set the limits of a service");
+    }
 }
 
 fn make(directory: &Directory) -> io::Result<()> {
