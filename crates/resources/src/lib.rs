@@ -13,6 +13,7 @@ use corten_store::Store;
 pub fn register_all(store: &Store) {
     runtime::register(store);
     network::register(store);
+    block::register(store);
     store.register::<config::MachineConfig>();
     store.register::<config::ConfigSourceStatus>();
     store.register::<k8s::EtcdMember>();
