@@ -119,6 +119,8 @@ pub(crate) fn print_listing<T: Serialize>(
     view: impl FnOnce() -> String,
 ) -> Result<(), CommandError> {
     match format {
+        // A header without an answer below it would look like one.
+        Format::Table if answers.is_empty() => Ok(()),
         Format::Table => print(&view()),
         Format::Json | Format::Yaml => print_value(format, &Value::Array(items(answers)?)),
     }
@@ -131,7 +133,7 @@ pub(crate) fn print_values<T: Serialize>(
     view: impl FnOnce() -> String,
 ) -> Result<(), CommandError> {
     if format == Format::Table {
-        return print(&view());
+        return if answers.is_empty() { Ok(()) } else { print(&view()) };
     }
     for (index, answer) in answers.iter().enumerate() {
         if index > 0 && format == Format::Yaml {

@@ -9,7 +9,7 @@ use std::{
 };
 
 use corten_client::{Context, Contexts};
-use corten_config::{Endpoint, GenOptions, generate};
+use corten_config::{Endpoint, GenOptions, GenerateError, generate};
 use corten_pki::SecretsBundle;
 
 use crate::{error::CommandError, output, session::Global, text::parse_span};
@@ -85,8 +85,14 @@ fn config(args: &ConfigArgs, global: &Global) -> Result<(), CommandError> {
     if let Some(lifetime) = args.lifetime {
         options.admin_lifetime = lifetime;
     }
-    let generated =
-        generate(&options).map_err(|error| CommandError::other("make the configs", chain(&error)))?;
+    let generated = generate(&options).map_err(|error| match error {
+        GenerateError::Invalid(diagnostics) => CommandError::Invalid {
+            name: "the new config".to_owned(),
+            count: diagnostics.errors().count(),
+            rendered: diagnostics.items.iter().map(ToString::to_string).collect(),
+        },
+        error @ GenerateError::Certificate(_) => CommandError::other("make the configs", chain(&error)),
+    })?;
 
     // Contexts first: a file that cannot be used shall not leave half of the work behind.
     let contexts_path = global.contexts_path()?;

@@ -19,7 +19,7 @@ const SPEC_WIDTH: usize = 80;
 /// Show or watch resources. Without a kind: list the kinds that there are.
 #[derive(Debug, clap::Args)]
 pub(crate) struct Args {
-    /// Kind of resource, or an alias of it
+    /// Kind of resource, or an alias of it; "kinds" lists them
     kind: Option<String>,
     /// Only the resource with this id
     id: Option<String>,
@@ -54,6 +54,7 @@ impl From<v1::Resource> for View {
 pub(crate) async fn run(args: &Args, session: &Session) -> Result<(), CommandError> {
     match (&args.kind, &args.id) {
         (None, _) => kinds(session).await,
+        (Some(kind), None) if kind == "kinds" => kinds(session).await,
         (Some(kind), id) if args.watch => watch(kind, id.as_deref().unwrap_or_default(), session).await,
         (Some(kind), id) => show(kind, id.as_deref(), session).await,
     }

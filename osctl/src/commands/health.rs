@@ -82,14 +82,21 @@ fn verdict(answers: &[Answer<Vec<v1::HealthCheck>>], wait: Option<Duration>) -> 
         .flat_map(|answer| answer.value.iter().map(move |check| (&answer.node, check)))
         .filter(|(_, check)| check.state() != HealthState::Passed)
         .collect();
+    if let Some(answer) = answers.iter().find(|answer| answer.value.is_empty()) {
+        let message = format!("{}: there is nothing to check yet", answer.node);
+        return Err(unhealthy(&answer.node, message, ExitCode::State));
+    }
     let Some((node, check)) = failed.first() else { return Ok(()) };
     let (rest, exit_code) = match wait {
         Some(wait) => (format!(" within {}", span(wait)), ExitCode::Timeout),
         None => (String::new(), ExitCode::State),
     };
     let message = format!("{node}: {} did not pass{rest}: {}", check.name, check.message);
-    let hint = Some(format!("'osctl -n {node} status' tells why"));
-    Err(CommandError::Unhealthy { message, exit_code, hint })
+    Err(unhealthy(node, message, exit_code))
+}
+
+fn unhealthy(node: &str, message: String, exit_code: ExitCode) -> CommandError {
+    CommandError::Unhealthy { message, exit_code, hint: Some(format!("'osctl -n {node} status' tells why")) }
 }
 
 #[cfg(test)]
@@ -124,5 +131,7 @@ mod tests {
     fn all_passed_is_healthy() {
         let value = vec![check("etcd", HealthState::Passed, "")];
         assert!(verdict(&[Answer { node: "n1".to_owned(), value }], None).is_ok());
+        let nothing = Answer { node: "n1".to_owned(), value: Vec::new() };
+        assert!(verdict(&[nothing], None).is_err(), "a node that checks nothing is not healthy");
     }
 }

@@ -26,9 +26,7 @@ pub(crate) async fn run(args: &Args, global: &Global) -> Result<(), CommandError
     let answers = session
         .each(async |client| answer(&client, client.machine().status(v1::StatusRequest {})).await)
         .await;
-    if !answers.ok.is_empty() {
-        output::print_values(session.format, &answers.ok, || view(&answers.ok, now_unix_ms()))?;
-    }
+    output::print_values(session.format, &answers.ok, || view(&answers.ok, now_unix_ms()))?;
     answers.result()
 }
 

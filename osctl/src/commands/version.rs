@@ -31,9 +31,7 @@ pub(crate) async fn run(args: &Args, global: &Global) -> Result<(), CommandError
     let answers = session
         .each(async |client| answer(&client, client.machine().version(v1::VersionRequest {})).await)
         .await;
-    if !answers.ok.is_empty() {
-        output::print_values(session.format, &answers.ok, || view(version, &answers.ok))?;
-    }
+    output::print_values(session.format, &answers.ok, || view(version, &answers.ok))?;
     answers.result()
 }
 
