@@ -62,7 +62,9 @@ async fn call(client: &Client, path: &str, metadata: MetadataMap) -> Code {
     let request = Request::from_parts(metadata, Default::default(), tokio_stream::iter([Bytes::new()]));
     let exchange = async {
         match grpc.streaming(request, path.parse().unwrap(), Raw).await {
-            Ok(response) => response.into_inner().message().await.err().map_or(Code::Ok, |status| status.code()),
+            Ok(response) => {
+                response.into_inner().message().await.err().map_or(Code::Ok, |status| status.code())
+            }
             Err(status) => status.code(),
         }
     };
@@ -114,7 +116,8 @@ async fn identity_that_a_client_claims_in_headers_is_worth_nothing() {
     for header in ["corten-peer-roles", "corten-peer-name", "corten-peer-address", "corten-peer-roles-bin"] {
         let mut metadata = MetadataMap::new();
         if header.ends_with("-bin") {
-            metadata.insert_bin("corten-peer-roles-bin", tonic::metadata::MetadataValue::from_bytes(b"os:admin"));
+            metadata
+                .insert_bin("corten-peer-roles-bin", tonic::metadata::MetadataValue::from_bytes(b"os:admin"));
         } else {
             // Twice, so that removing only the first would show.
             metadata.append(header, "os:admin".parse().unwrap());
@@ -141,7 +144,8 @@ async fn a_machine_in_maintenance_answers_strangers_only_what_a_new_machine_need
     let client = Client::connect_insecure(&node.address, None, options()).await.unwrap();
     for (path, rule) in methods() {
         let code = call(&client, path, MetadataMap::new()).await;
-        let answered = !matches!(code, Code::PermissionDenied | Code::FailedPrecondition | Code::Unimplemented);
+        let answered =
+            !matches!(code, Code::PermissionDenied | Code::FailedPrecondition | Code::Unimplemented);
         assert_eq!(answered, rule.maintenance, "{path}: {code:?}");
     }
 }

@@ -8,7 +8,7 @@ use std::{
 };
 
 use corten_api::v1;
-use corten_client::{Client, ClientError, Context, Identity, Options, Problem};
+use corten_client::{Client, ClientError, Context, Options, Problem};
 use corten_pki::{Ca, KeyType, Leaf, LeafRequest, Usage, maintenance_certificate};
 
 /// Long enough for a busy machine, and then it is a failure.
@@ -83,11 +83,6 @@ impl Node {
     /// What is wrong for somebody with this context.
     pub(crate) async fn problem(&self, context: &Context) -> Problem {
         problem(Client::connect(context, &self.address, options()).await).await
-    }
-
-    /// The certificate and key of a role, parsed.
-    pub(crate) fn identity(&self, role: &str) -> Identity {
-        self.context(role).identity().unwrap()
     }
 
     /// machined is killed, as if it crashed.
@@ -195,7 +190,10 @@ fn wait_for_text(path: &Path) -> String {
 }
 
 /// Try until it works: for what takes a moment by design.
-pub(crate) async fn eventually<T, F: Future<Output = Option<T>>>(what: &str, mut attempt: impl FnMut() -> F) -> T {
+pub(crate) async fn eventually<T, F: Future<Output = Option<T>>>(
+    what: &str,
+    mut attempt: impl FnMut() -> F,
+) -> T {
     let start = Instant::now();
     loop {
         if let Some(value) = attempt().await {

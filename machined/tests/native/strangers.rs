@@ -30,7 +30,8 @@ async fn a_certificate_of_another_ca_is_refused() {
 #[tokio::test]
 async fn an_expired_certificate_is_refused_and_named_as_such() {
     let node = Node::start();
-    let leaf = node.ca.issue_at(&request("admin", "os:admin", Usage::Client), SystemTime::now() - 2 * DAY).unwrap();
+    let leaf =
+        node.ca.issue_at(&request("admin", "os:admin", Usage::Client), SystemTime::now() - 2 * DAY).unwrap();
     let found = node.problem(&node.context_of(&leaf, &node.ca.cert_pem)).await;
     assert!(matches!(found, Problem::ClientCertificateExpired { .. }), "{found:?}");
     assert!(found.hint().unwrap().contains("osctl gen config"), "{found:?}");
@@ -39,7 +40,8 @@ async fn an_expired_certificate_is_refused_and_named_as_such() {
 #[tokio::test]
 async fn a_certificate_that_is_not_valid_yet_is_refused_as_a_matter_of_clocks() {
     let node = Node::start();
-    let leaf = node.ca.issue_at(&request("admin", "os:admin", Usage::Client), SystemTime::now() + DAY).unwrap();
+    let leaf =
+        node.ca.issue_at(&request("admin", "os:admin", Usage::Client), SystemTime::now() + DAY).unwrap();
     let found = node.problem(&node.context_of(&leaf, &node.ca.cert_pem)).await;
     assert!(matches!(found, Problem::ClockSkew { .. }), "{found:?}");
 }
@@ -67,7 +69,9 @@ async fn a_leaf_cannot_act_as_a_ca() {
 async fn handshake(node: &Node, version: &'static rustls::SupportedProtocolVersion) -> std::io::Result<()> {
     let leaf = node.ca.issue(&request("admin", "os:admin", Usage::Client)).unwrap();
     let mut roots = RootCertStore::empty();
-    roots.add(rustls::pki_types::CertificateDer::from_pem_slice(node.ca.cert_pem.as_bytes()).unwrap()).unwrap();
+    roots
+        .add(rustls::pki_types::CertificateDer::from_pem_slice(node.ca.cert_pem.as_bytes()).unwrap())
+        .unwrap();
     let chain = vec![rustls::pki_types::CertificateDer::from_pem_slice(leaf.cert_pem.as_bytes()).unwrap()];
     let key = rustls::pki_types::PrivateKeyDer::from_pem_slice(leaf.key_pem.expose().as_bytes()).unwrap();
     let mut config = ClientConfig::builder_with_provider(Arc::new(aws_lc_rs::default_provider()))

@@ -11,8 +11,13 @@ const LINES_MAX: usize = 500;
 const BYTES_MAX: usize = 1 << 20;
 
 /// Marks of unfinished work. In pieces, so that this file does not break its own rule.
-const UNFINISHED: [&str; 5] =
-    [concat!("TO", "DO"), concat!("FIX", "ME"), concat!("XX", "X:"), concat!("unimpl", "emented!"), concat!("#[ign", "ore")];
+const UNFINISHED: [&str; 5] = [
+    concat!("TO", "DO"),
+    concat!("FIX", "ME"),
+    concat!("XX", "X:"),
+    concat!("unimpl", "emented!"),
+    concat!("#[ign", "ore"),
+];
 
 /// Folders that are the same on every Linux machine, so naming them tells nothing about this one.
 const STANDARD: [&str; 12] =
@@ -42,7 +47,11 @@ fn rust(path: &str, text: &str) -> Vec<Finding> {
     }
     for (number, line) in text.lines().enumerate() {
         for mark in UNFINISHED.iter().filter(|mark| line.contains(**mark)) {
-            findings.push(Finding::new(path, number + 1, format!("{mark} is unfinished work: do it, or open an issue")));
+            findings.push(Finding::new(
+                path,
+                number + 1,
+                format!("{mark} is unfinished work: do it, or open an issue"),
+            ));
         }
         // The attribute in any form: allow, expect, on an item or on the crate.
         if line.contains("(unsafe_code") && !path.starts_with("crates/sys/") {
@@ -54,16 +63,22 @@ fn rust(path: &str, text: &str) -> Vec<Finding> {
 
 /// Lines that name a folder, as itself and not as a part of another path.
 fn names_folder(path: &str, text: &str, folder: &str) -> Vec<Finding> {
-    let inside = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'_' | b'-' | b'.' | b'/' | b'}' | b'$');
+    let inside =
+        |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'_' | b'-' | b'.' | b'/' | b'}' | b'$');
     let names = |line: &str| {
         line.match_indices(folder).any(|(at, _)| {
             let before = at.checked_sub(1).and_then(|at| line.as_bytes().get(at));
             let after = line.as_bytes().get(at + folder.len());
-            !before.is_some_and(|byte| inside(*byte)) && after.is_none_or(|byte| !inside(*byte) || *byte == b'/')
+            !before.is_some_and(|byte| inside(*byte))
+                && after.is_none_or(|byte| !inside(*byte) || *byte == b'/')
         })
     };
     let lines = text.lines().enumerate().filter(|(_, line)| names(line));
-    lines.map(|(number, _)| Finding::new(path, number + 1, format!("names {folder}, a folder of this machine"))).collect()
+    lines
+        .map(|(number, _)| {
+            Finding::new(path, number + 1, format!("names {folder}, a folder of this machine"))
+        })
+        .collect()
 }
 
 /// Where this checkout and its tools happen to be: no tracked file may know.
@@ -98,7 +113,11 @@ mod tests {
             ("a.rs", long, "a.rs: 501 lines"),
             ("a.rs", format!("//! A.\n// {}: later\n", UNFINISHED[0]), "a.rs:2: "),
             ("a.rs", format!("//! A.\n{}]\n", UNFINISHED[4]), "a.rs:2: "),
-            ("osctl/a.rs", "//! A.\n#![expect(unsafe_code, reason = \"\")]\n".to_owned(), "unsafe code lives"),
+            (
+                "osctl/a.rs",
+                "//! A.\n#![expect(unsafe_code, reason = \"\")]\n".to_owned(),
+                "unsafe code lives",
+            ),
             ("a.md", "see /data/main for\n".to_owned(), "a.md:1: names /data"),
             ("a.sh", "cd \"/data\"\n".to_owned(), "a.sh:1: names /data"),
             ("a.bin", "x".repeat(BYTES_MAX + 1), "too many for a tracked file"),

@@ -62,7 +62,8 @@ mod tests {
     fn tests_do_not_count_as_product() {
         let with_tests = "//! A.\nfn a() {}\n#[cfg(test)]\nmod tests {\n}\n";
         let plain = "//! B.\n#[cfg(test)]\nmod fixtures;\nfn c() {}\n";
-        let sources = [("a.rs", with_tests), ("b.rs", plain), ("a/tests.rs", "//! T.\n"), ("tests/a.rs", "//! T.\n")];
+        let sources =
+            [("a.rs", with_tests), ("b.rs", plain), ("a/tests.rs", "//! T.\n"), ("tests/a.rs", "//! T.\n")];
         let sizes = measure(sources.into_iter());
         assert_eq!((sizes.files, sizes.median, sizes.p90), (2, 4, 4));
         assert_eq!((sizes.comments_percent, sizes.tests_percent), (2 * 100 / 6, 5 * 100 / 6));

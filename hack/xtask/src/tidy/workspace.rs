@@ -4,9 +4,11 @@ use super::{Finding, Source};
 
 /// Every rule on the manifests among the files.
 pub(super) fn check(sources: &[Source]) -> Vec<Finding> {
-    let text = |path: &str| sources.iter().find(|source| source.path == path).map(|source| source.text.as_str());
+    let text =
+        |path: &str| sources.iter().find(|source| source.path == path).map(|source| source.text.as_str());
     let manifests = sources.iter().filter(|source| source.path.ends_with("/Cargo.toml"));
-    let mut findings: Vec<Finding> = manifests.flat_map(|source| package(&source.path, &source.text)).collect();
+    let mut findings: Vec<Finding> =
+        manifests.flat_map(|source| package(&source.path, &source.text)).collect();
     let versions = "components/versions.toml";
     match text(versions) {
         Some(versions) => findings.extend(go_versions(versions, |folder| {
@@ -24,7 +26,8 @@ fn package(path: &str, text: &str) -> Vec<Finding> {
         Err(error) => return vec![Finding::new(path, 0, error.to_string())],
     };
     let inherits = |table: &str, key: &str| {
-        let value = manifest.get(table).and_then(|table| if key.is_empty() { Some(table) } else { table.get(key) });
+        let value =
+            manifest.get(table).and_then(|table| if key.is_empty() { Some(table) } else { table.get(key) });
         value.and_then(|value| value.get("workspace")).and_then(toml::Value::as_bool) == Some(true)
     };
     let mut findings = Vec::new();
@@ -39,7 +42,11 @@ fn package(path: &str, text: &str) -> Vec<Finding> {
     for table in ["dependencies", "dev-dependencies", "build-dependencies"] {
         let dependencies = manifest.get(table).and_then(toml::Value::as_table).into_iter().flatten();
         for (name, _) in dependencies.filter(|(name, _)| !inherits(table, name)) {
-            findings.push(Finding::new(path, 0, format!("{name}: its version belongs in the workspace's Cargo.toml")));
+            findings.push(Finding::new(
+                path,
+                0,
+                format!("{name}: its version belongs in the workspace's Cargo.toml"),
+            ));
         }
     }
     findings
@@ -67,7 +74,11 @@ fn go_versions(versions: &str, go_mod: impl Fn(&str) -> Option<String>) -> Vec<F
             if found != Some(version) {
                 let found = found.unwrap_or("nothing");
                 let file = format!("components/{name}/go.mod");
-                findings.push(Finding::new(&file, 0, format!("requires {module} {found}, {path} says {version}")));
+                findings.push(Finding::new(
+                    &file,
+                    0,
+                    format!("requires {module} {found}, {path} says {version}"),
+                ));
             }
         }
     }
@@ -108,8 +119,10 @@ mod tests {
 
     #[test]
     fn a_go_mod_of_another_version_is_found() {
-        let versions = "[[component]]\nname = \"runc\"\nversion = \"v1.5.2\"\nmodules = [\"github.com/o/runc\"]\n";
-        let go_mod = |version: &str| Some(format!("module x\n\nrequire (\n\tgithub.com/o/runc {version}\n)\n"));
+        let versions =
+            "[[component]]\nname = \"runc\"\nversion = \"v1.5.2\"\nmodules = [\"github.com/o/runc\"]\n";
+        let go_mod =
+            |version: &str| Some(format!("module x\n\nrequire (\n\tgithub.com/o/runc {version}\n)\n"));
         assert_eq!(go_versions(versions, |_| go_mod("v1.5.2")), []);
         let found = go_versions(versions, |_| go_mod("v1.5.1"));
         assert!(found[0].message.contains("v1.5.1") && found[0].message.contains("v1.5.2"), "{found:?}");
