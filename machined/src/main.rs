@@ -10,6 +10,7 @@ fn main() -> ExitCode {
     match name.as_str() {
         "init" => machined::boot::initramfs::main(),
         "apid" => machined::apid::main(arguments),
+        "dashboard" => machined::dashboard::main(),
         "modprobe" => machined::modprobe::main(&arguments.filter_map(|word| word.into_string().ok()).collect::<Vec<_>>()),
         _ => machined::run::main(arguments),
     }

@@ -23,7 +23,7 @@ use crate::controllers::runtime::machine_status::MachineStatusController;
 use crate::controllers::runtime::node_services::NodeServices;
 use crate::controllers::runtime::persist::Persist;
 use crate::controllers::secrets::{api::ApiCertificate, kubernetes::KubernetesSecrets};
-use crate::controllers::{block, network};
+use crate::controllers::{block, network, time};
 use crate::kernel_ring::KernelRing;
 use crate::node::{Node, Power, PowerRequest};
 use crate::{boot, native, own_log, rpc, shutdown};
@@ -49,6 +49,7 @@ pub fn main(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
     }
     let early = boot::early();
     let timeline = early.timeline.clone();
+    let watchdog = early.watchdog.clone();
     let runtime = match runtime_of_tokio() {
         Ok(runtime) => runtime,
         Err(error) => boot::fatal::fatal(&error),
@@ -62,11 +63,9 @@ pub fn main(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
         tokio::spawn(press(running.node.power.clone()));
         let request = running.node.power.wait().await;
         let _ = running.controllers.send(true); // nobody listens when the controllers are gone already
-        let _ = running.node.supervisor.stop_all(Duration::from_secs(5)).await;
-        corten_sys::reboot::sync();
-        let _ = corten_sys::reboot::now(if request.action == crate::node::PowerAction::Reboot { corten_sys::reboot::Ending::Reboot } else { corten_sys::reboot::Ending::PowerOff });
-    });
-    boot::fatal::fatal(&std::io::Error::other("the shutdown came back"))
+        let parts = shutdown::Parts { supervisor: running.node.supervisor, logs: running.node.logs, watchdog };
+        match shutdown::run(request, parts).await {}
+    })
 }
 
 /// Two workers are enough: the machine's own work is waiting.
@@ -118,6 +117,7 @@ fn runtime(node: &Node, reaper: Reaper, cmdline: Cmdline, modules: Option<Loader
     if let Err(error) = network::add(&mut all, fetches_config) {
         tracing::error!(error = chain(&error), "the kernel gives no netlink socket: there will be no network");
     }
+    time::add(&mut all);
     all.add(Acquire::new(node.config.clone(), cmdline));
     all.add(ApiCertificate::default());
     all.add(KubernetesSecrets::default());

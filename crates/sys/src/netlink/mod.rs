@@ -12,6 +12,9 @@ mod route;
 mod tests;
 
 use std::io;
+use std::sync::Arc;
+
+use tokio::sync::Mutex;
 
 pub use address::{Address, AddressScope};
 pub use events::{Change, Changes};
@@ -89,6 +92,8 @@ impl NetlinkError {
 #[derive(Clone)]
 pub struct Netlink {
     handle: rtnetlink::Handle,
+    /// The kernel gives one list at a time on a socket, and answers EBUSY to a second wish.
+    dumps: Arc<Mutex<()>>,
 }
 
 impl std::fmt::Debug for Netlink {
@@ -106,6 +111,6 @@ impl Netlink {
         let (connection, handle, _unsolicited) =
             rtnetlink::new_connection().map_err(|source| NetlinkError::Open { source })?;
         tokio::spawn(connection);
-        Ok(Self { handle })
+        Ok(Self { handle, dumps: Arc::default() })
     }
 }

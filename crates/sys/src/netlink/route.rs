@@ -51,6 +51,7 @@ impl Netlink {
         let queries =
             [RouteMessageBuilder::<Ipv4Addr>::new().build(), RouteMessageBuilder::<Ipv6Addr>::new().build()];
         let mut routes = Vec::new();
+        let _one_at_a_time = self.dumps.lock().await;
         for query in queries {
             let messages: Vec<RouteMessage> = self
                 .handle
