@@ -254,9 +254,9 @@ impl Runner {
 
     fn out_of_memory(&self) {
         let limit =
-            self.spec.cgroup.memory_max.map(|bytes| format!(" of {} MiB", bytes >> 20)).unwrap_or_default();
+            self.spec.cgroup.memory_max.map(|bytes| format!(" (limit {} MiB)", bytes >> 20)).unwrap_or_default();
         let text =
-            format!("{} was killed by the kernel, because it was at its limit{limit} of memory", self.id);
+            format!("{} was killed by the kernel for want of memory{limit}", self.id);
         tracing::warn!(
             service = self.id,
             memory_max = self.spec.cgroup.memory_max,
