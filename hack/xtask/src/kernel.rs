@@ -52,10 +52,10 @@ pub(crate) fn prepare() -> Result<Kernel> {
     let folder = cache::workspace_root().join("kernel");
     let name = debian::dependency(META_PACKAGE, "linux-image-")?;
     let lock = folder.join("kernel.lock");
-    let mut packages = debian::fetch(&[debian::recent(&name)], &lock)?;
+    let mut packages = debian::fetch("kernel/package", &[debian::recent(&name)], &lock)?;
     let package = packages.remove(&name).context("the kernel's package was fetched")?;
     let release = name.trim_start_matches("linux-image-").to_owned();
-    let boot = package.root().join("boot");
+    let boot = package.root.join("boot");
     check_configuration(&folder, &boot.join(format!("config-{release}")))?;
 
     let text = fs::read_to_string(folder.join("modules.toml")).context("read kernel/modules.toml")?;
@@ -103,7 +103,7 @@ impl Available {
         let inputs = Inputs::new().value("package", &package.sha256).value("version", "1");
         let below = format!("lib/modules/{release}");
         let indexed = cache::build("kernel/index", &inputs, &[&below], |result| {
-            copy_folder(&package.root().join(&below), &result.join(&below))?;
+            copy_folder(&package.root.join(&below), &result.join(&below))?;
             depmod(result, release)
         })?;
         let read = |name: &str| {

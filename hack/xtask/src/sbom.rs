@@ -187,7 +187,7 @@ fn spdx(name: &str) -> &str {
 }
 
 fn debian_package(name: &str, package: &Unpacked) -> Package {
-    let copyright = package.root().join("usr/share/doc").join(name).join("copyright");
+    let copyright = package.root.join("usr/share/doc").join(name).join("copyright");
     let licence = fs::read_to_string(copyright).ok().and_then(|text| licence::of_debian(&text));
     Package {
         origin: Origin::Debian,

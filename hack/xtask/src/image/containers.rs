@@ -38,7 +38,7 @@ pub(crate) fn build(programs: &Programs, components: &Components) -> Result<Cont
     Ok(Containers {
         pause: archive("pause", VERSION, &programs.path("pause"), 65535)?,
         coredns: archive("coredns", VERSION, &coredns.path, 65532)?,
-        workload: archive("workload", "latest", &programs.path("workload"), 0)?,
+        workload: archive("workload", "latest", &programs.path("corten-workload"), 0)?,
     })
 }
 

@@ -43,14 +43,8 @@ pub(crate) struct Unpacked {
     pub version: String,
     /// The hash of its file.
     pub sha256: String,
-    folder: PathBuf,
-}
-
-impl Unpacked {
-    /// Stands for `/`.
-    pub(crate) fn root(&self) -> PathBuf {
-        self.folder.join("root")
-    }
+    /// Its files; stands for `/`.
+    pub root: PathBuf,
 }
 
 /// What apt would download.
@@ -74,8 +68,8 @@ struct Locked {
     sha256: String,
 }
 
-/// Fetches packages and compares them with a lock file.
-pub(crate) fn fetch(wanted: &[Wanted<'_>], lock: &Path) -> Result<BTreeMap<String, Unpacked>> {
+/// Fetches packages and compares them with a lock file. `step` names them in the build's output.
+pub(crate) fn fetch(step: &str, wanted: &[Wanted<'_>], lock: &Path) -> Result<BTreeMap<String, Unpacked>> {
     let mut offers = Vec::new();
     for recent in [false, true] {
         let names: Vec<&str> =
@@ -85,16 +79,25 @@ pub(crate) fn fetch(wanted: &[Wanted<'_>], lock: &Path) -> Result<BTreeMap<Strin
         }
     }
     offers.sort_by(|a, b| a.name.cmp(&b.name));
+    if let Some(package) = wanted.iter().find(|wanted| !offers.iter().any(|offer| offer.name == wanted.name)) {
+        bail!("apt offers no package {}", package.name);
+    }
     compare(&offers, lock)?;
-    let mut packages = BTreeMap::new();
-    for offer in offers {
-        let recent = wanted.iter().any(|package| package.name == offer.name && package.recent);
-        packages.insert(offer.name.clone(), unpack(&offer, recent)?);
-    }
-    for package in wanted {
-        ensure!(packages.contains_key(package.name), "apt offers no package {}", package.name);
-    }
-    Ok(packages)
+    let inputs = offers.iter().fold(Inputs::new().value("version", "1"), |inputs, offer| {
+        inputs.value(&offer.name, &offer.sha256)
+    });
+    let names: Vec<&str> = offers.iter().map(|offer| offer.name.as_str()).collect();
+    let folder = cache::build(step, &inputs, &names, |result| {
+        offers.iter().try_for_each(|offer| {
+            let recent = wanted.iter().any(|package| package.name == offer.name && package.recent);
+            unpack(offer, recent, result)
+        })
+    })?;
+    let unpacked = offers.into_iter().map(|offer| {
+        let root = folder.join(&offer.name);
+        (offer.name, Unpacked { version: offer.version, sha256: offer.sha256, root })
+    });
+    Ok(unpacked.collect())
 }
 
 /// The package that `package` depends on and whose name starts with `prefix`.
@@ -155,22 +158,17 @@ fn parse_uri(line: &str) -> Result<Offer> {
     Ok(Offer { name: name.to_owned(), version: version.replace("%3a", ":"), sha256: sha256.to_owned() })
 }
 
-fn unpack(offer: &Offer, recent: bool) -> Result<Unpacked> {
-    let inputs = Inputs::new().value("sha256", &offer.sha256).value("version", "1");
-    let folder = cache::build(&format!("debian/{}", offer.name), &inputs, &["package.deb", "root"], |result| {
-        let mut download = apt_get(recent)?;
-        download.args(["download", &format!("{}={}", offer.name, offer.version)]).current_dir(result);
-        progress::run("debian", &mut download)?;
-        let mut debs = fs::read_dir(result)?;
-        let deb = debs.next().with_context(|| format!("apt-get downloaded no {}", offer.name))??.path();
-        let sum = progress::output(Command::new("sha256sum").arg(&deb))?;
-        if !sum.starts_with(&offer.sha256) {
-            bail!("the downloaded {} is not the one that apt offered", offer.name);
-        }
-        progress::run("debian", Command::new("dpkg-deb").arg("-x").arg(&deb).arg(result.join("root")))?;
-        Ok(fs::rename(deb, result.join("package.deb"))?)
-    })?;
-    Ok(Unpacked { version: offer.version.clone(), sha256: offer.sha256.clone(), folder })
+/// Downloads a package and unpacks it into a folder of its name.
+fn unpack(offer: &Offer, recent: bool, result: &Path) -> Result<()> {
+    let download = tempfile::tempdir_in(result)?;
+    let mut command = apt_get(recent)?;
+    command.args(["download", &format!("{}={}", offer.name, offer.version)]).current_dir(download.path());
+    progress::run("debian", &mut command)?;
+    let mut files = fs::read_dir(download.path())?;
+    let deb = files.next().with_context(|| format!("apt-get downloaded no {}", offer.name))??.path();
+    let sum = progress::output(Command::new("sha256sum").arg(&deb))?;
+    ensure!(sum.starts_with(&offer.sha256), "the downloaded {} is not the one that apt offered", offer.name);
+    progress::run("debian", Command::new("dpkg-deb").arg("-x").arg(&deb).arg(result.join(&offer.name)))
 }
 
 fn compare(offers: &[Offer], path: &Path) -> Result<()> {

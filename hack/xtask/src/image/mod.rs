@@ -130,7 +130,7 @@ pub(crate) fn build() -> Result<Artifacts> {
     let root = root::image(&tree, &manifest, epoch)?;
     let root_hash: RootHash = fs::read_to_string(&root.hash)?.trim().parse()?;
 
-    let efi = package(&debian, BOOT_LOADER_PACKAGE)?.root().join("usr/lib/systemd/boot/efi");
+    let efi = package(&debian, BOOT_LOADER_PACKAGE)?.root.join("usr/lib/systemd/boot/efi");
     let machined = programs.path("machined");
     let ingredients = Ingredients {
         kernel: &kernel,
@@ -187,7 +187,7 @@ fn fetch_packages(manifest: &Manifest) -> Result<BTreeMap<String, Unpacked>> {
     let mut wanted: Vec<_> = manifest.packages().into_iter().map(debian::stable).collect();
     wanted.push(debian::stable(CERTIFICATES_PACKAGE));
     wanted.push(debian::recent(BOOT_LOADER_PACKAGE));
-    debian::fetch(&wanted, &cache::workspace_root().join(LOCK))
+    debian::fetch("image/packages", &wanted, &cache::workspace_root().join(LOCK))
 }
 
 fn package<'a>(packages: &'a BTreeMap<String, Unpacked>, name: &str) -> Result<&'a Unpacked> {
@@ -196,7 +196,7 @@ fn package<'a>(packages: &'a BTreeMap<String, Unpacked>, name: &str) -> Result<&
 
 /// All of Mozilla's certificates in one file, as Debian makes it when the package is installed.
 fn certificates(packages: &BTreeMap<String, Unpacked>) -> Result<Vec<u8>> {
-    let folder = package(packages, CERTIFICATES_PACKAGE)?.root().join("usr/share/ca-certificates/mozilla");
+    let folder = package(packages, CERTIFICATES_PACKAGE)?.root.join("usr/share/ca-certificates/mozilla");
     let mut bundle = Vec::new();
     for path in kernel::files(&folder)? {
         bundle.extend(fs::read(folder.join(path))?);

@@ -18,7 +18,7 @@ const PROGRAMS: &[(&str, &str)] = &[
     ("machined", "machined"),
     ("osctl", "osctl"),
     ("corten-pause", "pause"),
-    ("corten-workload", "workload"),
+    ("corten-workload", "corten-workload"),
 ];
 /// A release without what makes it slow to compile.
 const DEV_PROFILE: &[&str] = &[
