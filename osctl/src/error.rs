@@ -24,7 +24,7 @@ pub(crate) enum CommandError {
     #[error("{doing} {what}")]
     Io { doing: &'static str, what: String, source: io::Error },
     #[error("{message}")]
-    Unhealthy { message: String, exit_code: ExitCode, hint: Option<String> },
+    Failed { code: &'static str, message: String, exit_code: ExitCode, hint: String },
     #[error("{doing}: {cause}")]
     Other { doing: String, cause: String },
     /// Some nodes failed, each in its own way.
@@ -61,7 +61,7 @@ impl CommandError {
             Self::Usage { .. } => "usage",
             Self::Invalid { .. } => "config.invalid",
             Self::Io { .. } => "io",
-            Self::Unhealthy { .. } => "unhealthy",
+            Self::Failed { code, .. } => code,
             Self::Other { .. } | Self::Nodes(_) => "",
         }
     }
@@ -78,7 +78,8 @@ impl CommandError {
         match self {
             Self::Client(error) => error.problem.hint(),
             Self::Context(error) => error.hint(),
-            Self::Usage { hint, .. } | Self::Unhealthy { hint, .. } => hint.clone(),
+            Self::Usage { hint, .. } => hint.clone(),
+            Self::Failed { hint, .. } => Some(hint.clone()),
             Self::Invalid { .. } => Some("nothing was changed".to_owned()),
             _ => None,
         }
@@ -89,7 +90,7 @@ impl CommandError {
             Self::Client(error) => error.problem.exit_code(),
             Self::Usage { .. } | Self::Context(_) => ExitCode::Usage,
             Self::Invalid { .. } => ExitCode::Invalid,
-            Self::Unhealthy { exit_code, .. } => *exit_code,
+            Self::Failed { exit_code, .. } => *exit_code,
             Self::Io { .. } | Self::Other { .. } => ExitCode::Error,
             // The first failure speaks for all.
             Self::Nodes(errors) => errors.first().map_or(ExitCode::Error, Self::exit_code),

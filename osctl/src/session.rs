@@ -236,7 +236,7 @@ pub(crate) fn is_away(error: &CommandError) -> bool {
             | Problem::ConnectTimeout { .. }
             | Problem::Broken { .. }
             | Problem::Timeout { .. }
-            | Problem::NotCorten { .. }
+            | Problem::Closed { .. }
             | Problem::Status { code: tonic::Code::Unavailable, .. }
     )
 }

@@ -211,6 +211,9 @@ fn find_problem(mut error: Option<&(dyn std::error::Error + 'static)>) -> Option
             Some(Problem::ConnectTimeout { address, after }) => {
                 return Some(Problem::ConnectTimeout { address: address.clone(), after: *after });
             }
+            Some(Problem::Closed { address, cause }) => {
+                return Some(Problem::Closed { address: address.clone(), cause: cause.clone() });
+            }
             Some(Problem::Maintenance { fingerprint }) => {
                 return Some(Problem::Maintenance { fingerprint: *fingerprint });
             }

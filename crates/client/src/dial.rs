@@ -88,7 +88,7 @@ impl Dialer {
     fn handshake(&self, error: io::Error) -> Problem {
         match error.get_ref().and_then(|inner| inner.downcast_ref::<rustls::Error>()) {
             Some(tls) => self.explain(tls),
-            None => Problem::NotCorten { address: self.target.to_string(), cause: error.to_string() },
+            None => Problem::Closed { address: self.target.to_string(), cause: error.to_string() },
         }
     }
 

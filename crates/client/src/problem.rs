@@ -61,6 +61,8 @@ pub enum Problem {
     ConnectTimeout { address: String, after: Duration },
     #[error("what answers at {address} is not the Corten API: {cause}")]
     NotCorten { address: String, cause: String },
+    #[error("{address} closed the connection before TLS was up: {cause}")]
+    Closed { address: String, cause: String },
     #[error("the node is in maintenance: it has no config yet")]
     Maintenance { fingerprint: Option<Fingerprint> },
     #[error("the node's certificate was issued by another CA than the context's")]
@@ -100,6 +102,7 @@ impl Problem {
             Self::Unreachable { .. } => "connect.unreachable",
             Self::ConnectTimeout { .. } => "connect.timeout",
             Self::NotCorten { .. } => "connect.not-corten",
+            Self::Closed { .. } => "connect.closed",
             Self::Maintenance { .. } => codes::MACHINE_MAINTENANCE,
             Self::WrongCa { .. } => "tls.wrong-ca",
             Self::WrongFingerprint { .. } => "tls.wrong-fingerprint",
@@ -138,6 +141,10 @@ impl Problem {
                 "check that the machine is on and that the address is right; its console shows it".to_owned()
             }
             Self::NotCorten { .. } => "check the address and the port (the API listens on 50000)".to_owned(),
+            Self::Closed { .. } => {
+                "the node may be starting or stopping, or a forwarder in between finds nobody: try again"
+                    .to_owned()
+            }
             Self::Maintenance { fingerprint } => maintenance_hint(fingerprint.as_ref()),
             Self::WrongCa { .. } => {
                 "use the context of this node's cluster: see 'osctl config list' and --context".to_owned()
@@ -185,6 +192,7 @@ impl Problem {
             | Self::Unreachable { .. }
             | Self::ConnectTimeout { .. }
             | Self::NotCorten { .. }
+            | Self::Closed { .. }
             | Self::Broken { .. } => ExitCode::Unreachable,
             Self::Maintenance { .. } => ExitCode::State,
             Self::Identity(_)

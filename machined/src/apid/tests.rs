@@ -124,7 +124,10 @@ impl Fixture {
     }
 
     fn write_pki(&self, ca: &Ca) {
-        let leaf = issue(ca, "node", "", Usage::Both, NOW);
+        self.write_leaf(ca, &issue(ca, "node", "", Usage::Both, NOW));
+    }
+
+    fn write_leaf(&self, ca: &Ca, leaf: &Leaf) {
         for (name, text) in [
             ("tls.crt", leaf.cert_pem.as_str()),
             ("tls.key", leaf.key_pem.expose()),
@@ -185,7 +188,11 @@ const HOUR: Duration = Duration::from_secs(3600);
 
 /// A leaf that lasts an hour, issued `age` ago.
 fn issue(ca: &Ca, name: &str, role: &str, usage: Usage, age: Duration) -> Leaf {
-    let request = LeafRequest {
+    ca.issue_at(&request(name, role, usage), SystemTime::now() - age).unwrap()
+}
+
+fn request(name: &str, role: &str, usage: Usage) -> LeafRequest {
+    LeafRequest {
         common_name: name.to_owned(),
         organizations: if role.is_empty() { Vec::new() } else { vec![role.to_owned()] },
         dns_names: Vec::new(),
@@ -193,8 +200,7 @@ fn issue(ca: &Ca, name: &str, role: &str, usage: Usage, age: Duration) -> Leaf {
         usage,
         lifetime: HOUR,
         key: KeyType::Ed25519,
-    };
-    ca.issue_at(&request, SystemTime::now() - age).unwrap()
+    }
 }
 
 async fn who(client: &Client) -> String {
@@ -247,12 +253,38 @@ async fn strangers_are_refused_and_told_why() {
     assert!(matches!(problem, Problem::WrongCa { .. }), "{problem:?}");
     let problem = fixture.problem(&fixture.context_of(ca, ca, "a", role, 2 * HOUR)).await;
     assert!(matches!(problem, Problem::ClientCertificateExpired { .. }), "{problem:?}");
-    let Ok(client) = Client::connect_insecure(&fixture.address, None, ClientOptions::default()).await else {
-        return;
+    let problem = match Client::connect_insecure(&fixture.address, None, ClientOptions::default()).await {
+        Err(error) => error.problem,
+        Ok(client) => {
+            let status = client.machine().version(v1::VersionRequest {}).await.unwrap_err();
+            client.error(&status).problem
+        }
     };
-    let status = client.machine().version(v1::VersionRequest {}).await.unwrap_err();
-    let problem = client.error(&status).problem;
     assert!(matches!(problem, Problem::CertificateRequired), "{problem:?}");
+}
+
+#[tokio::test]
+async fn a_node_with_another_name_or_time_is_told_apart() {
+    let mut fixture = Fixture::bare();
+    let context = |fixture: &Fixture| fixture.context("a", "os:admin");
+    fixture.write_leaf(&fixture.ca, &issue(&fixture.ca, "node", "", Usage::Both, 2 * HOUR));
+    fixture.start(false);
+    let problem = fixture.problem(&context(&fixture)).await;
+    assert!(matches!(problem, Problem::NodeCertificateExpired { .. }), "{problem:?}");
+
+    let wish = request("node", "", Usage::Both);
+    let tomorrow = fixture.ca.issue_at(&wish, SystemTime::now() + 24 * HOUR).unwrap();
+    fixture.write_leaf(&fixture.ca, &tomorrow);
+    fixture.start(false);
+    let problem = fixture.problem(&context(&fixture)).await;
+    let Problem::ClockSkew { behind: Some(behind) } = problem else { panic!("{problem:?}") };
+    assert!(behind > 23 * HOUR, "{behind:?}");
+
+    fixture.write_pki(&fixture.ca);
+    fixture.start(false);
+    let address = fixture.address.replace("127.0.0.1", "localhost");
+    let error = Client::connect(&context(&fixture), &address, ClientOptions::default()).await.unwrap_err();
+    assert!(matches!(error.problem, Problem::WrongName { .. }), "{error:?}");
 }
 
 #[tokio::test]
@@ -323,4 +355,9 @@ async fn plain_text_is_recognised_as_not_our_api() {
     assert_eq!(error.problem.code(), "connect.not-corten");
     let error = Client::connect_insecure("127.0.0.1:1", None, ClientOptions::default()).await.unwrap_err();
     assert_eq!(error.problem.code(), "connect.refused");
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = listener.local_addr().unwrap().to_string();
+    tokio::spawn(async move { drop(listener.accept().await) });
+    let error = Client::connect_insecure(&address, None, ClientOptions::default()).await.unwrap_err();
+    assert_eq!(error.problem.code(), "connect.closed");
 }

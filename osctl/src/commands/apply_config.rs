@@ -3,6 +3,7 @@
 use std::{fs, io::Read as _, path::Path};
 
 use corten_api::v1::{self, ChangeEffect};
+use corten_client::ExitCode;
 
 use crate::{
     error::CommandError,
@@ -37,10 +38,12 @@ pub(crate) struct Args {
 
 pub(crate) async fn run(args: &Args, global: &Global) -> Result<(), CommandError> {
     if args.insecure.insecure && args.insecure.fingerprint.is_none() {
-        return Err(CommandError::usage(
-            "a config holds secrets: --insecure also wants --fingerprint",
-            "the machine's console shows the fingerprint",
-        ));
+        return Err(CommandError::Failed {
+            code: "tls.wrong-fingerprint",
+            message: "a config holds secrets: --insecure also wants --fingerprint".to_owned(),
+            exit_code: ExitCode::Tls,
+            hint: "the machine's console shows the fingerprint".to_owned(),
+        });
     }
     let config = read(&args.file)?;
     let session = global.session_or(&args.insecure)?;

@@ -96,7 +96,8 @@ fn verdict(answers: &[Answer<Vec<v1::HealthCheck>>], wait: Option<Duration>) -> 
 }
 
 fn unhealthy(node: &str, message: String, exit_code: ExitCode) -> CommandError {
-    CommandError::Unhealthy { message, exit_code, hint: Some(format!("'osctl -n {node} status' tells why")) }
+    let hint = format!("'osctl -n {node} status' tells why");
+    CommandError::Failed { code: "cluster.unhealthy", message, exit_code, hint }
 }
 
 #[cfg(test)]

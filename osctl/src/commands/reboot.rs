@@ -34,10 +34,11 @@ pub(crate) async fn run(args: &Args, session: &Session) -> Result<(), CommandErr
             let boot_id = answer(&client, client.machine().reboot(request)).await?.boot_id;
             output::say(&format!("{}: rebooting", client.node()));
             let Some(wait) = args.wait else { return Ok(()) };
-            let late = |_| CommandError::Unhealthy {
+            let late = |_| CommandError::Failed {
+                code: corten_api::codes::TIMEOUT,
                 message: format!("{}: not ready within {}", client.node(), span(wait)),
                 exit_code: ExitCode::Timeout,
-                hint: Some(format!("'osctl -n {} status' tells why, or else its console", client.node())),
+                hint: format!("'osctl -n {} status' tells why, or else its console", client.node()),
             };
             timeout_at(start + wait, back(&client, &boot_id)).await.map_err(late)??;
             output::say(&format!("{}: ready after {}", client.node(), span(start.elapsed())));

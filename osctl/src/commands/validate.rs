@@ -14,13 +14,17 @@ use crate::{
 #[derive(Debug, clap::Args)]
 pub(crate) struct Args {
     /// The whole config: a file, or - for stdin
-    #[arg(short, long = "file", value_name = "FILE")]
-    file: String,
+    #[arg(required_unless_present = "option")]
+    file: Option<String>,
+    /// The same, as apply-config takes it
+    #[arg(short = 'f', long = "file", value_name = "FILE", id = "option", conflicts_with = "file")]
+    option: Option<String>,
 }
 
 pub(crate) fn run(args: &Args, global: &Global) -> Result<(), CommandError> {
-    let text = read(&args.file)?;
-    let checked = check(&args.file, &text);
+    let file = args.file.as_deref().or(args.option.as_deref()).unwrap_or("-");
+    let text = read(file)?;
+    let checked = check(file, &text);
     if global.output != Format::Table {
         let (valid, findings) = match &checked {
             Ok(config) => (true, json!(config.warnings())),
@@ -31,7 +35,7 @@ pub(crate) fn run(args: &Args, global: &Global) -> Result<(), CommandError> {
     let config = checked.map_err(Findings::into_error)?;
     if global.output == Format::Table {
         config.warnings().iter().for_each(|warning| output::say(&warning.to_string()));
-        output::say(&format!("{}: valid", args.file));
+        output::say(&format!("{file}: valid"));
     }
     Ok(())
 }
