@@ -118,10 +118,10 @@ async fn create(args: &CreateArgs, global: &Global) -> Result<(), CommandError> 
     };
     bootstrap::run(&bootstrap::Args {}, &here.session()?).await?;
     health::run(&health::Args::waiting(args.wait), &here.session()?).await?;
-    output::say(&format!(
-        "the cluster is healthy after {}; for kubectl: osctl kubeconfig",
-        span(start.elapsed())
-    ));
+    output::say(&format!("the cluster is healthy after {}", span(start.elapsed())));
+    // The cluster's own endpoint is an address that only the machine knows.
+    let server = made.kubernetes().unwrap_or_default();
+    output::say(&format!("for kubectl: osctl kubeconfig --server {server}"));
     Ok(())
 }
 

@@ -29,6 +29,9 @@ pub(crate) struct Args {
     /// Replace the file instead of merging into it
     #[arg(long)]
     replace: bool,
+    /// Where kubectl reaches the API server, when that is not the cluster's endpoint (a forwarded port, say)
+    #[arg(long, value_name = "URL")]
+    server: Option<String>,
     /// Lifetime of the client certificate [default: a year]
     #[arg(long, value_name = "TIME", value_parser = parse_span)]
     lifetime: Option<Duration>,
@@ -42,15 +45,20 @@ pub(crate) async fn run(args: &Args, session: &Session) -> Result<(), CommandErr
         session.each(async |client| answer(&client, client.cluster().kubeconfig(request)).await).await;
     for answer in &answers.ok {
         let answer = &answer.value;
+        let kubeconfig = match &args.server {
+            Some(server) => with_server(&answer.kubeconfig, server)
+                .map_err(|cause| CommandError::other("change the server in the kubeconfig", cause))?,
+            None => answer.kubeconfig.clone(),
+        };
         if args.print {
-            output::print(&answer.kubeconfig)?;
+            output::print(&kubeconfig)?;
             continue;
         }
         let path = match &args.file {
             Some(path) => path.clone(),
             None => default_path()?,
         };
-        save(&path, &answer.kubeconfig, args.replace)?;
+        save(&path, &kubeconfig, args.replace)?;
         output::say(&format!("{}: context '{}' is now the current one", path.display(), answer.context));
     }
     answers.result()
@@ -112,6 +120,18 @@ fn merge(old: &str, new: &str) -> Result<String, String> {
     serde_saphyr::to_string(&old).map_err(|error| error.to_string())
 }
 
+/// The same with another address of the API server.
+fn with_server(kubeconfig: &str, server: &str) -> Result<String, String> {
+    let mut config: Value = serde_saphyr::from_str(kubeconfig).map_err(|error| error.to_string())?;
+    let clusters = config.get_mut("clusters").and_then(Value::as_array_mut);
+    for cluster in clusters.into_iter().flatten().filter_map(|entry| entry.get_mut("cluster")) {
+        if let Some(fields) = cluster.as_object_mut() {
+            fields.insert("server".to_owned(), server.into());
+        }
+    }
+    serde_saphyr::to_string(&config).map_err(|error| error.to_string())
+}
+
 fn into_array(value: Value) -> Option<Vec<Value>> {
     if let Value::Array(values) = value { Some(values) } else { None }
 }
@@ -156,6 +176,14 @@ contexts:
         assert_eq!(servers, ["https://1.1.1.1", "https://new"]);
         assert_eq!(merged["contexts"].as_array().unwrap().len(), 2);
         assert_eq!(merged["users"].as_array().unwrap().len(), 1);
+    }
+
+    #[test]
+    fn the_server_can_be_elsewhere() {
+        let changed: Value =
+            serde_saphyr::from_str(&with_server(NEW, "https://127.0.0.1:7").unwrap()).unwrap();
+        assert_eq!(changed["clusters"][0]["cluster"]["server"], "https://127.0.0.1:7");
+        assert_eq!(changed["users"][0]["name"], "admin@demo");
     }
 
     #[test]
