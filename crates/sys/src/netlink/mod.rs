@@ -14,6 +14,9 @@ mod tests;
 use std::io;
 use std::sync::Arc;
 
+use std::sync::Arc;
+use tokio::sync::Mutex;
+
 use tokio::sync::Mutex;
 
 pub use address::{Address, AddressScope};

@@ -128,3 +128,18 @@ fn a_subscriber_hears_of_each_area() {
         }
     });
 }
+
+#[test]
+fn many_may_ask_at_the_same_time() {
+    in_namespace(async || {
+        let netlink = Netlink::connect().unwrap();
+        new_link(&netlink).await;
+        let asks = (0..30).map(async |number| match number % 3 {
+            0 => netlink.links().await.map(|all| all.len()),
+            1 => netlink.addresses().await.map(|all| all.len()),
+            _ => netlink.routes().await.map(|all| all.len()),
+        });
+        let answers = futures::future::join_all(asks).await;
+        assert!(answers.iter().all(Result::is_ok), "{answers:?}");
+    });
+}
