@@ -44,7 +44,6 @@ impl Netlink {
     /// # Errors
     /// When the kernel refuses.
     pub async fn addresses(&self) -> Result<Vec<Address>, NetlinkError> {
-        let _one = self.listing.lock().await;
         let _one_at_a_time = self.dumps.lock().await;
         let messages: Vec<AddressMessage> = self
             .handle

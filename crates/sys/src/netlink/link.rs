@@ -67,7 +67,6 @@ impl Netlink {
     /// # Errors
     /// When the kernel refuses.
     pub async fn links(&self) -> Result<Vec<Link>, NetlinkError> {
-        let _one = self.listing.lock().await;
         let _one_at_a_time = self.dumps.lock().await;
         let messages: Vec<LinkMessage> = self
             .handle

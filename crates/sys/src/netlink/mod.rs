@@ -14,9 +14,6 @@ mod tests;
 use std::io;
 use std::sync::Arc;
 
-use std::sync::Arc;
-use tokio::sync::Mutex;
-
 use tokio::sync::Mutex;
 
 pub use address::{Address, AddressScope};

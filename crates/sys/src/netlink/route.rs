@@ -48,7 +48,6 @@ impl Netlink {
     /// # Errors
     /// When the kernel refuses.
     pub async fn routes(&self) -> Result<Vec<Route>, NetlinkError> {
-        let _one = self.listing.lock().await;
         let queries =
             [RouteMessageBuilder::<Ipv4Addr>::new().build(), RouteMessageBuilder::<Ipv6Addr>::new().build()];
         let mut routes = Vec::new();
