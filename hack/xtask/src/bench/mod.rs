@@ -1,6 +1,49 @@
 //! `cargo xtask bench`: the figures of the product, beside the targets.
+//!
+//! Each part is a section of `docs/specification.json`, of which `docs/specification.md` is made. Nothing here fails
+//! because a target is missed: figures are for people, who know what else the machine did.
 
-use anyhow::Result;
+mod boot;
+mod guest;
+mod host;
+mod native;
+mod page;
+mod report;
+mod rpc;
+mod sizes;
+mod store;
+
+use std::fs;
+use std::process::Command;
+
+use anyhow::{Context as _, Result};
+
+use self::host::Load;
+use self::report::{Figure, Report, Section};
+use crate::cache;
+use crate::image::{self, Artifacts, programs};
+use crate::packages::{self, Group};
+use crate::progress;
+
+const JSON: &str = "docs/specification.json";
+const PAGE: &str = "docs/specification.md";
+
+/// A part of the benchmark.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
+pub(crate) enum Part {
+    /// Sizes of artifacts
+    Sizes,
+    /// The resource store
+    Store,
+    /// API calls to processes of this machine
+    Rpc,
+    /// A node in QEMU, direct kernel boot: boot, memory, reboot, power off
+    Direct,
+    /// A node in QEMU through the firmware: boot
+    Firmware,
+}
+
+const ALL: [Part; 5] = [Part::Sizes, Part::Store, Part::Rpc, Part::Direct, Part::Firmware];
 
 /// Options of `cargo xtask bench`.
 #[derive(Debug, clap::Args)]
@@ -8,10 +51,86 @@ pub(crate) struct Args {
     /// Print JSON in place of the table
     #[arg(long)]
     json: bool,
+    /// Measure only these parts; the others keep their figures
+    #[arg(long, value_name = "PART", value_delimiter = ',')]
+    only: Vec<Part>,
+    /// Boots of each kind, of which the median counts
+    #[arg(long, default_value_t = 3, value_name = "N")]
+    boots: usize,
+    /// Leave docs/specification as it is
+    #[arg(long)]
+    keep: bool,
 }
 
-/// Measures, prints, and writes `docs/specification.md`.
+/// Measures, prints, and writes `docs/specification.json` and `.md`.
 pub(crate) fn run(args: &Args) -> Result<()> {
-    let _ = args.json;
+    let parts: Vec<Part> =
+        ALL.into_iter().filter(|part| args.only.is_empty() || args.only.contains(part)).collect();
+    let report = measure(&parts, args.boots)?;
+    if args.json {
+        println!("{}", serde_json::to_string_pretty(&report)?);
+    } else {
+        print!("{}", page::table(&report));
+    }
+    if args.keep { Ok(()) } else { keep(report) }
+}
+
+/// The page of figures, when there are any.
+pub(crate) fn page() -> Result<Option<String>> {
+    let report = Report::load(&cache::workspace_root().join(JSON))?;
+    Ok(report.map(|report| page::markdown(&report)))
+}
+
+fn measure(parts: &[Part], boots: usize) -> Result<Report> {
+    // Everything is built first and up to date, so that what is measured is this commit and not its compiler.
+    let needs_image = parts.iter().any(|part| matches!(part, Part::Sizes | Part::Direct | Part::Firmware));
+    let image = if needs_image { Some(built()?) } else { None };
+    let programs = if parts.contains(&Part::Rpc) { Some(programs::build()?) } else { None };
+    progress::header("Benchmark");
+    let mut sections = Vec::new();
+    for part in parts {
+        let image = || image.as_ref().context("the image was not built");
+        sections.push(match part {
+            Part::Sizes => sizes::measure(image()?)?,
+            Part::Store => store::measure()?,
+            Part::Rpc => {
+                let programs = programs.as_ref().context("the programs were not built")?;
+                rpc::measure(&programs.path("machined"), &programs.path("osctl"))?
+            }
+            Part::Direct => boot::direct(image()?, boots)?,
+            Part::Firmware => boot::firmware(image()?, boots)?,
+        });
+    }
+    Ok(Report { sections })
+}
+
+fn built() -> Result<Artifacts> {
+    packages::ensure(Group::Qemu)?;
+    image::build()
+}
+
+fn keep(newer: Report) -> Result<()> {
+    let (json, markdown) = (cache::workspace_root().join(JSON), cache::workspace_root().join(PAGE));
+    let mut report = Report::load(&json)?.unwrap_or_default();
+    report.merge(newer);
+    report.save(&json)?;
+    fs::write(&markdown, page::markdown(&report)).with_context(|| format!("write {PAGE}"))?;
+    progress::note("bench", &format!("{JSON} and {PAGE} are written"));
     Ok(())
+}
+
+/// A section of now.
+fn section(id: &str, title: &str, method: &str, load: Option<Load>, figures: Vec<Figure>) -> Result<Section> {
+    let mut git = Command::new("git");
+    git.current_dir(cache::workspace_root()).args(["describe", "--always", "--dirty=+"]);
+    Ok(Section {
+        id: id.to_owned(),
+        title: title.to_owned(),
+        method: method.to_owned(),
+        measured: jiff::Zoned::now().date().to_string(),
+        commit: progress::output(&mut git)?.trim().to_owned(),
+        host: host::describe()?,
+        load,
+        figures,
+    })
 }

@@ -1,0 +1,260 @@
+//! One node in QEMU under the watch: switched on, driven by API, osctl and kubectl, and timed from outside.
+//!
+//! The node keeps its own timeline, in time since its kernel started. When that was, seen from here, follows from the
+//! uptime that it reports.
+
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::time::{Duration, Instant};
+
+use anyhow::{Context as _, Result, bail};
+use camino::{Utf8Path, Utf8PathBuf};
+use corten_api::v1::{
+    BootTimelineRequest, BootstrapRequest, ListProcessesRequest, ListProcessesResponse, RebootRequest,
+    ShutdownRequest, StatusRequest, StatusResponse,
+};
+use corten_client::{Client, Context, Options, Problem};
+use corten_lab::cluster::{self, Cluster};
+use corten_lab::{Boot, Image, Node};
+use tokio::time::sleep;
+
+use crate::cache;
+use crate::progress;
+
+/// Between two questions whether the API answers: short, because this is what is measured.
+const SOON: Duration = Duration::from_millis(20);
+/// Between two looks at a node that answers.
+const LOOK: Duration = Duration::from_millis(250);
+/// A question to a node that is not up hangs in QEMU's network until this is over.
+const ATTEMPT: Duration = Duration::from_millis(500);
+const CALL: Duration = Duration::from_secs(10);
+/// Questions of which the quickest tells the offset of the clocks.
+const CLOCK_SAMPLES: usize = 8;
+
+const POD: &str = "\
+apiVersion: v1
+kind: Pod
+metadata: {name: first}
+spec:
+  containers:
+  - {name: workload, image: corten.dev/workload:latest, imagePullPolicy: Never, args: [sleep]}
+";
+
+/// A node that was switched on.
+#[derive(Debug)]
+pub(super) struct Guest {
+    cluster: Cluster,
+    context: Context,
+    address: String,
+    power_on: Instant,
+}
+
+/// Programs that drive it, and the image of the pod.
+#[derive(Debug)]
+pub(super) struct Tools {
+    pub(super) osctl: PathBuf,
+    pub(super) kubectl: PathBuf,
+    pub(super) workload: PathBuf,
+}
+
+/// Where the machines of a benchmark live.
+pub(super) fn root() -> Result<Utf8PathBuf> {
+    let out =
+        Utf8PathBuf::from_path_buf(cache::out_dir()).ok().context("the checkout's path is not UTF-8")?;
+    Ok(out.join("bench"))
+}
+
+impl Guest {
+    /// A new cluster of one node, configured, and its power switched on.
+    pub(super) async fn power_on(name: &str, boot: Boot) -> Result<Self> {
+        let root = root()?;
+        if cluster::find(&root, name).is_ok() {
+            cluster::destroy(&root, name)?;
+        }
+        let image = Image::open(root.parent().unwrap_or(Utf8Path::new("_out")))?;
+        let options = cluster::Options { boot, ..cluster::Options::new(name, root, image) };
+        let cluster = cluster::prepare(&options, &|_| {}).await?;
+        let (context, address) =
+            (cluster.context()?, cluster.api().context("the node has no port for its API")?);
+        let power_on = Instant::now();
+        cluster.control_plane().context("a cluster without a node")?.start().await?;
+        Ok(Self { cluster, context, address, power_on })
+    }
+
+    pub(super) fn node(&self) -> Result<&Node> {
+        self.cluster.control_plane().context("a cluster without a node")
+    }
+
+    /// Its contexts file, for osctl.
+    pub(super) fn contexts_file(&self) -> Utf8PathBuf {
+        self.cluster.contexts_file()
+    }
+
+    /// Time since power on.
+    pub(super) fn elapsed(&self) -> Duration {
+        self.power_on.elapsed()
+    }
+
+    async fn connect(&self, patience: Duration) -> Result<Client> {
+        let options = Options { connect_timeout: patience, call_timeout: Some(CALL) };
+        Ok(Client::connect(&self.context, &self.address, options).await?)
+    }
+
+    async fn status(&self, patience: Duration) -> Result<StatusResponse> {
+        let client = self.connect(patience).await?;
+        let status = client.machine().status(StatusRequest {}).await;
+        Ok(status.map_err(|status| client.error(&status))?.into_inner())
+    }
+
+    /// Asks until `wanted` holds, and returns that answer.
+    async fn wait(
+        &self,
+        what: &str,
+        pause: Duration,
+        wanted: impl Fn(&StatusResponse) -> bool,
+    ) -> Result<StatusResponse> {
+        let deadline = Instant::now() + self.node()?.timeouts().ready();
+        let mut last = String::from("no answer");
+        while Instant::now() < deadline {
+            match self.status(ATTEMPT).await {
+                Ok(status) if wanted(&status) => return Ok(status),
+                Ok(status) => last = unmet(&status),
+                Err(error) => last = format!("{error:#}"),
+            }
+            if !self.node()?.running() {
+                bail!("the machine is off while waiting for {what}");
+            }
+            sleep(pause).await;
+        }
+        bail!("{what} did not happen in time; last: {last}")
+    }
+
+    /// Until the API answers.
+    pub(super) async fn answers(&self) -> Result<Duration> {
+        self.wait("an answer of the API", SOON, |_| true).await?;
+        Ok(self.elapsed())
+    }
+
+    /// When the kernel started, as time since power on.
+    pub(super) async fn kernel_start(&self) -> Result<Duration> {
+        let client = self.connect(CALL).await?;
+        let mut best: Option<(Duration, Duration)> = None;
+        for _ in 0..CLOCK_SAMPLES {
+            let asked = self.elapsed();
+            let status = client.machine().status(StatusRequest {}).await?.into_inner();
+            let round_trip = self.elapsed() - asked;
+            let uptime = Duration::from_millis(status.uptime_ms);
+            let start = (asked + round_trip / 2).saturating_sub(uptime);
+            best = best.filter(|(quickest, _)| *quickest <= round_trip).or(Some((round_trip, start)));
+        }
+        Ok(best.map(|(_, start)| start).unwrap_or_default())
+    }
+
+    /// `osctl bootstrap`, as soon as the node takes it.
+    pub(super) async fn bootstrap(&self) -> Result<()> {
+        let deadline = Instant::now() + self.node()?.timeouts().api();
+        let client = self.connect(CALL).await?;
+        loop {
+            let Err(status) = client.cluster().bootstrap(BootstrapRequest {}).await else { return Ok(()) };
+            let error = client.error(&status);
+            let done =
+                matches!(&error.problem, Problem::Status { code, .. } if *code == tonic::Code::AlreadyExists);
+            if done {
+                return Ok(());
+            }
+            if Instant::now() > deadline {
+                return Err(error).context("bootstrap");
+            }
+            sleep(LOOK).await;
+        }
+    }
+
+    /// Until the node is Ready in Kubernetes; returns the id of this boot.
+    pub(super) async fn ready(&self, not_boot: &str) -> Result<String> {
+        let ready = |status: &StatusResponse| status.kubernetes_ready && status.boot_id != not_boot;
+        Ok(self.wait("a Ready node", LOOK, ready).await?.boot_id)
+    }
+
+    /// Each phase of this boot, in time since its kernel started.
+    pub(super) async fn timeline(&self) -> Result<Vec<(String, Duration)>> {
+        let client = self.connect(CALL).await?;
+        let timeline = client.machine().boot_timeline(BootTimelineRequest {}).await?.into_inner();
+        Ok(timeline
+            .phases
+            .into_iter()
+            .map(|phase| (phase.name, Duration::from_micros(phase.at_us)))
+            .collect())
+    }
+
+    /// Processes and memory of the node.
+    pub(super) async fn processes(&self) -> Result<ListProcessesResponse> {
+        let client = self.connect(CALL).await?;
+        Ok(client.processes().list(ListProcessesRequest {}).await?.into_inner())
+    }
+
+    /// Brings the image of a pod, starts the pod, and waits until it runs.
+    pub(super) async fn first_pod(&self, tools: &Tools) -> Result<()> {
+        let folder = self.cluster.dir();
+        let (kubeconfig, manifest) = (folder.join("kubeconfig"), folder.join("pod.yaml"));
+        std::fs::write(&manifest, POD)?;
+        self.osctl(tools, &["images", "import"], &tools.workload)?;
+        self.osctl(tools, &["kubeconfig"], kubeconfig.as_std_path())?;
+        let kubectl = |arguments: &[&str]| {
+            let mut command = Command::new(&tools.kubectl);
+            progress::output(command.arg("--kubeconfig").arg(&kubeconfig).args(arguments))
+        };
+        let deadline = Instant::now() + self.node()?.timeouts().ready();
+        let phase = ["get", "pod", "first", "--output", "jsonpath={.status.phase}"];
+        let mut applied = false;
+        loop {
+            // The default service account comes a moment after the API server.
+            applied = applied || kubectl(&["apply", "--filename", manifest.as_str()]).is_ok();
+            let seen = kubectl(&phase);
+            if seen.as_deref().is_ok_and(|phase| phase == "Running") {
+                return Ok(());
+            }
+            if Instant::now() > deadline {
+                bail!("the pod does not run: {seen:?}");
+            }
+            sleep(LOOK).await;
+        }
+    }
+
+    fn osctl(&self, tools: &Tools, arguments: &[&str], file: &Path) -> Result<()> {
+        let mut command = Command::new(&tools.osctl);
+        command.args(arguments).arg(file).env("CORTEN_CONFIG", self.contexts_file());
+        progress::output(&mut command).map(drop)
+    }
+
+    /// Asks for a reboot and waits until the node is Ready again. Returns how long that took.
+    pub(super) async fn reboot(&self, boot: &str) -> Result<Duration> {
+        let asked = Instant::now();
+        self.connect(CALL).await?.machine().reboot(RebootRequest::default()).await?;
+        self.ready(boot).await?;
+        Ok(asked.elapsed())
+    }
+
+    /// Asks for power off and waits until QEMU is gone. Returns how long that took.
+    pub(super) async fn power_off(&self) -> Result<Duration> {
+        let asked = Instant::now();
+        self.connect(CALL).await?.machine().shutdown(ShutdownRequest::default()).await?;
+        self.node()?.wait_off(self.node()?.timeouts().power_off()).await?;
+        Ok(asked.elapsed())
+    }
+
+    /// Processor time of QEMU so far.
+    pub(super) fn cpu_time(&self) -> Duration {
+        self.node().ok().and_then(Node::cpu_time).map(|time| time.total).unwrap_or_default()
+    }
+
+    /// Removes everything of it.
+    pub(super) fn destroy(self) -> Result<()> {
+        Ok(cluster::destroy(&root()?, &self.cluster.state().name)?)
+    }
+}
+
+fn unmet(status: &StatusResponse) -> String {
+    let reasons: Vec<String> =
+        status.unmet.iter().map(|unmet| format!("{}: {}", unmet.name, unmet.reason)).collect();
+    if reasons.is_empty() { "nothing is unmet".to_owned() } else { reasons.join("; ") }
+}
