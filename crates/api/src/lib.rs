@@ -9,7 +9,13 @@ mod json;
 pub mod peer;
 
 /// Package `corten.v1`.
-#[allow(missing_docs, unreachable_pub, clippy::allow_attributes_without_reason, clippy::too_many_lines, reason = "generated code")]
+#[allow(
+    missing_docs,
+    unreachable_pub,
+    clippy::allow_attributes_without_reason,
+    clippy::too_many_lines,
+    reason = "generated code"
+)]
 pub mod v1 {
     tonic::include_proto!("corten.v1");
 }

@@ -1,5 +1,7 @@
 //! Keeps `docs/reference/api.md` equal to the protos. `UPDATE=1 cargo test -p corten-api` writes it anew.
 
+#![expect(clippy::unwrap_used, reason = "a test may fail loudly")]
+
 use std::{collections::BTreeMap, env, fmt::Write as _, fs, path::Path};
 
 use corten_api::{FILE_DESCRIPTOR_SET, access, codes};
