@@ -124,7 +124,7 @@ impl Available {
         let inputs = Inputs::new()
             .value("package", &self.package)
             .value("modules", paths.join("\n"))
-            .value("version", "2");
+            .value("version", "3");
         let result = cache::build(&format!("kernel/{place}"), &inputs, &[&self.release], |result| {
             self.unpack(&selection, result)
         })?;
@@ -146,10 +146,19 @@ impl Available {
             decompress(&from.join(path), &target)?;
         }
         depmod(base.path(), &self.release)?;
+        drop_processor_aliases(&to.join("modules.alias"))?;
         fs::rename(&to, result.join(&self.release))?;
         base.close()?;
         Ok(())
     }
+}
+
+/// Every module for some kind of processor matches the processor as a device. Loaded that way, they all
+/// load at every boot; the crypto API asks for them by name when somebody uses them.
+fn drop_processor_aliases(path: &Path) -> Result<()> {
+    let text = fs::read_to_string(path).with_context(|| format!("read {}", path.display()))?;
+    let kept: String = text.lines().filter(|line| !line.starts_with("alias cpu:")).map(|line| format!("{line}\n")).collect();
+    Ok(fs::write(path, kept)?)
 }
 
 fn decompress(from: &Path, to: &Path) -> Result<()> {
