@@ -35,7 +35,8 @@ impl Image {
         Ok(Self { dir, cmdline: cmdline.trim().to_owned() })
     }
 
-    /// `$CORTEN_IMAGE`, else `_out` in the current folder or in the nearest one above it that has it.
+    /// `$CORTEN_IMAGE`, else the folder above that of this program (`_out/bin/osctl`), else `_out` in the current
+    /// folder or in the nearest one above it that has it.
     ///
     /// # Errors
     /// When there is none.
@@ -43,9 +44,11 @@ impl Image {
         if let Ok(dir) = std::env::var("CORTEN_IMAGE") {
             return Self::open(Utf8Path::new(&dir));
         }
-        let here = std::env::current_dir().ok().and_then(|dir| Utf8PathBuf::from_path_buf(dir).ok());
-        let here = here.unwrap_or_else(|| Utf8PathBuf::from("."));
-        let found = here.ancestors().map(|dir| dir.join("_out")).find(|dir| dir.join(DISK).exists());
+        let folder = |path: std::io::Result<std::path::PathBuf>| Utf8PathBuf::from_path_buf(path.ok()?).ok();
+        let beside = folder(std::env::current_exe()).and_then(|program| Some(program.parent()?.parent()?.to_owned()));
+        let here = folder(std::env::current_dir()).unwrap_or_else(|| Utf8PathBuf::from("."));
+        let above = here.ancestors().map(|dir| dir.join("_out"));
+        let found = beside.into_iter().chain(above).find(|dir| dir.join(DISK).exists());
         Self::open(&found.unwrap_or_else(|| here.join("_out")))
     }
 

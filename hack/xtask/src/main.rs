@@ -5,12 +5,14 @@ mod bench;
 mod cache;
 mod ci;
 mod components;
+mod demo;
 mod docs;
 mod image;
 mod kernel;
 mod packages;
 mod progress;
 mod sbom;
+mod test;
 mod tidy;
 
 use clap::{Parser, Subcommand};
@@ -25,6 +27,10 @@ struct Arguments {
 
 #[derive(Debug, Subcommand)]
 enum Task {
+    /// Build everything, and end with a Ready node and a running pod in QEMU
+    Demo(demo::Args),
+    /// Run every test: units, namespaces, and the shipped image in QEMU
+    Test(test::Args),
     /// Build the upstream programs: Kubernetes, containerd, runc, etcd, CNI plugins, CoreDNS, flannel
     Components,
     /// Build the root image, the unified kernel image and the disk image
@@ -41,6 +47,8 @@ enum Task {
 
 fn main() -> anyhow::Result<()> {
     match Arguments::parse().task {
+        Task::Demo(args) => demo::run(&args),
+        Task::Test(args) => test::run(&args),
         Task::Components => components::run(),
         Task::Image => image::run(),
         Task::Bench(args) => bench::run(&args),
