@@ -19,7 +19,7 @@ pub(super) async fn get(
     };
     let all = generations::all(node).await?;
     let found = all.into_iter().find(|generation| generation.number == wanted).ok_or_else(|| {
-        let hint = "osctl config generations lists what there is";
+        let hint = "osctl generations lists what there is";
         error::status(codes::NOT_FOUND, format!("there is no config generation {wanted}"), hint)
     })?;
     let parsed = Config::parse(&found.text, &Source::new("config"))
