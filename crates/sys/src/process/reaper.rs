@@ -22,7 +22,7 @@ use std::time::Duration;
 use camino::Utf8PathBuf;
 use nix::sys::signal::Signal;
 use rustix::io::Errno;
-use rustix::process::{Pid, WaitOptions, waitpid};
+use rustix::process::{Pid, WaitOptions, wait, waitpid};
 use tokio::net::unix::pipe;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::watch;
@@ -287,7 +287,12 @@ fn wait_for_wake(woken: &Receiver<()>) -> bool {
 fn next_ended(which: Option<Pid>) -> Option<(i32, Exit)> {
     loop {
         // Not nix's waitpid: it gives up on the status of a child that a real-time signal killed.
-        return match waitpid(which, WaitOptions::NOHANG) {
+        // `waitpid(None)` would see children of our own process group only, and ours have sessions of their own.
+        let ended = match which {
+            Some(pid) => waitpid(Some(pid), WaitOptions::NOHANG),
+            None => wait(WaitOptions::NOHANG),
+        };
+        return match ended {
             Ok(Some((pid, status))) => {
                 let code = status.exit_status().map(Exit::Code);
                 let exit = code.or_else(|| status.terminating_signal().map(Exit::Signal))?;
