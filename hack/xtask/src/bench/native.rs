@@ -19,8 +19,6 @@ pub(super) struct Native {
     folder: tempfile::TempDir,
     machined: Child,
     apid: Child,
-    address: String,
-    context: Context,
 }
 
 impl Native {
@@ -46,32 +44,17 @@ impl Native {
         let apid = spawn(&mut apid, &path.join("apid.log"))?;
 
         let address = wait_for(&path.join("address"))?;
-        let context =
-            Context::new(vec![address.clone()], &ca.cert_pem, &admin.cert_pem, admin.key_pem.expose());
-        let native = Self { folder, machined, apid, address, context };
-        native.write_contexts()?;
-        Ok(native)
-    }
-
-    fn write_contexts(&self) -> Result<()> {
+        let context = Context::new(vec![address], &ca.cert_pem, &admin.cert_pem, admin.key_pem.expose());
+        let native = Self { folder, machined, apid };
         let mut contexts = Contexts::default();
-        contexts.current = contexts.add("bench", self.context.clone());
-        Ok(contexts.save(&self.contexts_file())?)
+        contexts.current = contexts.add("bench", context);
+        contexts.save(&native.contexts_file())?;
+        Ok(native)
     }
 
     /// A contexts file that leads here, for `CORTEN_CONFIG`.
     pub(super) fn contexts_file(&self) -> PathBuf {
         self.folder.path().join("osctl.yaml")
-    }
-
-    /// The administrator's context.
-    pub(super) fn context(&self) -> &Context {
-        &self.context
-    }
-
-    /// Where the API is.
-    pub(super) fn address(&self) -> &str {
-        &self.address
     }
 
     /// Name and pid of both.

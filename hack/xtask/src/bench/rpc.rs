@@ -1,24 +1,21 @@
 //! Calls to the API of a machined and an apid that run on this machine: how fast, how many, and at what cost.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
-use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, Result, ensure};
-use corten_api::v1::VersionRequest;
-use corten_client::{Client, Options};
 
 use super::host::{self, Watch};
 use super::native::Native;
-use super::report::{Figure, Section, Target, Unit, percentile};
-use crate::progress::Step;
+use super::report::{Figure, Section, Target, Unit};
+use crate::cache;
+use crate::progress::{self, Step};
 
 /// Calls that wait for an answer at the same time.
 const IN_FLIGHT: usize = 64;
-const WARM_UP: Duration = Duration::from_millis(500);
-const MEASURE: Duration = Duration::from_secs(4);
+/// How long each rate is taken.
+const SECONDS: &str = "4";
 /// Each rate is taken that often; the machine is shared.
 const ROUNDS: usize = 3;
 const OSCTL_RUNS: usize = 40;
@@ -30,11 +27,23 @@ struct Shape {
     in_flight: usize,
 }
 
+/// What the program of the load says.
+#[derive(Debug, Clone, Copy, Default, serde::Deserialize)]
+struct Said {
+    calls: f64,
+    warm_up_calls: f64,
+    seconds: f64,
+    median_us: f64,
+    p99_us: f64,
+    client_cpu_us: f64,
+}
+
 /// What came of it.
-#[derive(Debug, Default)]
+#[derive(Debug, Clone, Default)]
 struct Outcome {
     per_second: f64,
-    latencies_us: Vec<f64>,
+    median_us: f64,
+    p99_us: f64,
     /// Processor time a call, by process.
     cost_us: Vec<(&'static str, f64)>,
 }
@@ -42,101 +51,100 @@ struct Outcome {
 /// Everything about calls, natively.
 pub(super) fn measure(machined: &Path, osctl: &Path) -> Result<Section> {
     let step = Step::start("bench/rpc", "measuring calls to apid and machined on this machine");
+    let load = load_program()?;
     let watch = Watch::start()?;
     let native = Native::start(machined)?;
-    // Two threads, as many as apid and machined have each.
-    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build()?;
-    let one = runtime.block_on(rounds(&native, Shape { connections: 1, in_flight: 1 }))?;
-    let shared = runtime.block_on(rounds(&native, Shape { connections: 1, in_flight: IN_FLIGHT }))?;
-    let spread = runtime.block_on(rounds(&native, Shape { connections: 8, in_flight: IN_FLIGHT }))?;
-
     let mut figures = Vec::new();
     figures.extend(osctl_version(osctl, &native.contexts_file(), "against machined and apid", 15.0)?);
+
+    let one = rounds(&load, &native, Shape { connections: 1, in_flight: 1 })?;
+    let shared = rounds(&load, &native, Shape { connections: 1, in_flight: IN_FLIGHT })?;
+    let spread = rounds(&load, &native, Shape { connections: 8, in_flight: IN_FLIGHT })?;
+    let clients: Duration = [&one, &shared, &spread].iter().map(|rounds| rounds.clients).sum();
+    let median = |name: &str, rounds: &Rounds, value: fn(&Outcome) -> f64, unit| {
+        Figure::median(name, rounds.outcomes.iter().map(value).collect(), unit)
+    };
+    let rate = |name, rounds| median(name, rounds, |outcome| outcome.per_second, Unit::PerSecond);
     figures.extend(rate("calls a second, one at a time", &one));
-    figures.extend(latency(&one));
-    figures.extend(rate("calls a second, 64 in flight on one connection", &shared));
-    let best = rate("calls a second, 64 in flight on eight connections", &spread);
-    figures.extend(best.map(|figure| figure.aim(Target::AtLeast(15_000.0))));
-    figures.extend(costs(&spread));
+    figures.extend(median(
+        "time of such a call: median",
+        &one,
+        |outcome| outcome.median_us,
+        Unit::Microseconds,
+    ));
+    figures.extend(median("time of such a call: p99", &one, |outcome| outcome.p99_us, Unit::Microseconds));
+    figures.extend(rate("calls a second, 64 in flight on one connection", &shared).map(aim));
+    figures.extend(rate("calls a second, 64 in flight on eight connections", &spread).map(aim));
+    figures.extend(median("time of such a call: p99", &spread, |outcome| outcome.p99_us, Unit::Microseconds));
+    figures.extend(costs(&spread.outcomes));
     for (name, pid) in native.processes() {
         figures.push(mebibytes(&format!("PSS of {name} after the load"), host::pss(pid)?));
     }
-    let ours = native.processes().iter().map(|(_, pid)| host::cpu_time(*pid)).sum::<Result<Duration>>()?;
-    let load = watch.stop(ours + host::cpu_time(std::process::id())?)?;
+    let servers = native.processes().iter().map(|(_, pid)| host::cpu_time(*pid)).sum::<Result<Duration>>()?;
+    let load = watch.stop(servers + clients)?;
     drop(native);
     step.done("measured");
-    let method = "`machined native` and apid, release builds, TLS 1.3 over loopback, the client in the process of the \
-                  benchmark: all three share the cores. The call is MachineService.Version. Talos' apid answers 8,900 \
-                  calls a second with 64 in flight, 2,800 one at a time.";
+    let method = "`machined native` and apid, release builds, TLS 1.3 over loopback; the program that calls has two \
+                  threads and shares the cores with them. The call is MachineService.Version. Talos' apid answers \
+                  8,900 calls a second with 64 in flight, 2,800 one at a time.";
     super::section("rpc", "API calls, natively", method, Some(load), figures)
 }
 
-async fn rounds(native: &Native, shape: Shape) -> Result<Vec<Outcome>> {
-    let mut outcomes = Vec::new();
+fn aim(figure: Figure) -> Figure {
+    figure.aim(Target::AtLeast(15_000.0))
+}
+
+/// The program that calls is an example of the client, because it must be a release build.
+fn load_program() -> Result<PathBuf> {
+    let mut cargo = Command::new("cargo");
+    cargo.current_dir(cache::workspace_root());
+    cargo.args(["build", "--quiet", "--release", "--package", "corten-client", "--example", "load"]);
+    cargo.args(["--message-format", "json-render-diagnostics"]);
+    let messages = progress::output(&mut cargo)?;
+    let messages = messages.lines().filter_map(|line| serde_json::from_str::<serde_json::Value>(line).ok());
+    let executable =
+        messages.filter_map(|message| Some(message.get("executable")?.as_str()?.into())).next_back();
+    executable.context("cargo did not say where the load program is")
+}
+
+/// Several runs of one shape, and the processor time of the calling program in all of them.
+#[derive(Debug)]
+struct Rounds {
+    outcomes: Vec<Outcome>,
+    clients: Duration,
+}
+
+fn rounds(load: &Path, native: &Native, shape: Shape) -> Result<Rounds> {
+    let (mut outcomes, mut clients) = (Vec::new(), Duration::ZERO);
     for _ in 0..ROUNDS {
-        outcomes.push(round(native, shape).await?);
+        let before = costs_so_far(native)?;
+        let mut command = Command::new(load);
+        command.arg(native.contexts_file()).arg(SECONDS);
+        command.args([shape.connections, shape.in_flight].map(|number| number.to_string()));
+        let said: Said =
+            serde_json::from_str(progress::output(&mut command)?.trim()).context("read the load's words")?;
+        outcomes.push(outcome(said, &before, &costs_so_far(native)?));
+        clients += Duration::from_secs_f64(said.client_cpu_us / 1e6);
     }
-    Ok(outcomes)
+    Ok(Rounds { outcomes, clients })
 }
 
-async fn round(native: &Native, shape: Shape) -> Result<Outcome> {
-    let mut clients = Vec::new();
-    for _ in 0..shape.connections {
-        clients.push(Client::connect(native.context(), native.address(), Options::default()).await?);
-    }
-    run(&clients, shape, WARM_UP).await?;
-    let processes = || -> Result<Vec<(&'static str, Duration)>> {
-        let others = native.processes().into_iter().chain([("the client", std::process::id())]);
-        others.map(|(name, pid)| Ok((name, host::cpu_time(pid)?))).collect()
-    };
-    let before = processes()?;
-    let (calls, took, latencies_us) = run(&clients, shape, MEASURE).await?;
-    let after = processes()?;
-    let cost = |(before, after): (&(&'static str, Duration), &(&'static str, Duration))| {
-        (before.0, (after.1 - before.1).as_secs_f64() * 1e6 / calls)
-    };
-    let cost_us = before.iter().zip(&after).map(cost).collect();
-    Ok(Outcome { per_second: calls / took.as_secs_f64(), latencies_us, cost_us })
+fn costs_so_far(native: &Native) -> Result<Vec<(&'static str, Duration)>> {
+    native.processes().into_iter().map(|(name, pid)| Ok((name, host::cpu_time(pid)?))).collect()
 }
 
-/// Calls for a while; how many, in what time, and how long each took.
-#[expect(clippy::cast_precision_loss, reason = "counts far below 2^52")]
-async fn run(clients: &[Client], shape: Shape, time: Duration) -> Result<(f64, Duration, Vec<f64>)> {
-    let done = Arc::new(AtomicU64::new(0));
-    let start = Instant::now();
-    let mut callers = tokio::task::JoinSet::new();
-    for client in clients.iter().cycle().take(shape.in_flight) {
-        let (mut machine, done) = (client.machine(), done.clone());
-        callers.spawn(async move {
-            let mut latencies = Vec::new();
-            while start.elapsed() < time {
-                let called = Instant::now();
-                machine.version(VersionRequest {}).await?;
-                latencies.push(called.elapsed().as_secs_f64() * 1e6);
-                done.fetch_add(1, Ordering::Relaxed);
-            }
-            Ok::<_, tonic::Status>(latencies)
-        });
+fn outcome(said: Said, before: &[(&'static str, Duration)], after: &[(&'static str, Duration)]) -> Outcome {
+    let all_calls = (said.calls + said.warm_up_calls).max(1.0);
+    let servers = before.iter().zip(after).map(|((name, before), (_, after))| {
+        (*name, after.saturating_sub(*before).as_secs_f64() * 1e6 / all_calls)
+    });
+    let client = ("the calling program", said.client_cpu_us / said.calls.max(1.0));
+    Outcome {
+        per_second: said.calls / said.seconds,
+        median_us: said.median_us,
+        p99_us: said.p99_us,
+        cost_us: servers.chain([client]).collect(),
     }
-    let mut latencies = Vec::new();
-    while let Some(ended) = callers.join_next().await {
-        latencies.extend(ended.context("a caller")?.context("call the API")?);
-    }
-    Ok((done.load(Ordering::Relaxed) as f64, start.elapsed(), latencies))
-}
-
-fn rate(name: &str, outcomes: &[Outcome]) -> Option<Figure> {
-    Figure::median(name, outcomes.iter().map(|outcome| outcome.per_second).collect(), Unit::PerSecond)
-}
-
-fn latency(outcomes: &[Outcome]) -> Vec<Figure> {
-    let all: Vec<f64> = outcomes.iter().flat_map(|outcome| outcome.latencies_us.iter().copied()).collect();
-    let at = |name: &str, percent| {
-        percentile(&all, percent).map(|value| Figure::new(name, value, Unit::Microseconds))
-    };
-    let figures =
-        [at("latency of a call, one at a time: median", 50), at("latency of a call, one at a time: p99", 99)];
-    figures.into_iter().flatten().collect()
 }
 
 fn costs(outcomes: &[Outcome]) -> Vec<Figure> {
@@ -179,16 +187,20 @@ mod tests {
     use super::*;
 
     #[test]
-    fn figures_are_medians_over_the_rounds() {
-        let outcome = |per_second, cost| Outcome {
-            per_second,
-            latencies_us: vec![per_second, 2.0 * per_second],
-            cost_us: vec![("apid", cost)],
+    fn what_a_call_costs_counts_the_calls_before_the_measurement_too() {
+        let said = Said {
+            calls: 900.0,
+            warm_up_calls: 100.0,
+            seconds: 3.0,
+            client_cpu_us: 1800.0,
+            ..Said::default()
         };
-        let outcomes = [outcome(10.0, 3.0), outcome(30.0, 1.0), outcome(20.0, 2.0)];
-        assert_eq!(rate("x", &outcomes).unwrap().shown(), "20/s");
-        assert_eq!(costs(&outcomes)[0].shown(), "2 µs");
-        assert_eq!(latency(&outcomes)[1].shown(), "60 µs");
-        assert_eq!(rate("x", &[]), None);
+        let at = |milliseconds| [("apid", Duration::from_millis(milliseconds))];
+        let outcome = outcome(said, &at(10), &at(30));
+        assert_eq!(outcome.per_second.round(), 300.0);
+        assert_eq!(outcome.cost_us, [("apid", 20.0), ("the calling program", 2.0)]);
+        let figures = costs(&[outcome]);
+        assert_eq!(figures[0].shown(), "20 µs");
+        assert!(figures[1].name.contains("calling"));
     }
 }
