@@ -19,14 +19,23 @@ use crate::kernel::{self, Kernel};
 const LOADER_CONF: &str = "timeout 0\neditor no\n";
 const LEVEL: i32 = 19;
 
+/// The initramfs, compressed.
+pub(crate) const INITRAMFS: &str = "initramfs";
+/// The kernel command line.
+pub(crate) const CMDLINE: &str = "cmdline";
+/// Kernel, initramfs and command line in one EFI program.
+pub(crate) const UKI: &str = "corten.efi";
+/// The disk image.
+pub(crate) const DISK: &str = "corten.raw";
+
 /// What boots.
 #[derive(Debug)]
 pub(crate) struct Boot {
-    /// The initramfs, compressed.
+    /// The file [`INITRAMFS`].
     pub initramfs: PathBuf,
-    /// The kernel command line.
+    /// The file [`CMDLINE`].
     pub cmdline: PathBuf,
-    /// Kernel, initramfs and command line in one EFI program.
+    /// The file [`UKI`].
     pub uki: PathBuf,
 }
 
@@ -36,46 +45,59 @@ pub(crate) struct Ingredients<'a> {
     /// The kernel and its modules.
     pub kernel: &'a Kernel,
     /// PID 1, static.
-    pub init: &'a Path,
+    pub init: PathBuf,
     /// Name and version of the system.
     pub os_release: &'a str,
     /// systemd's EFI stub.
-    pub stub: &'a Path,
+    pub stub: PathBuf,
     /// What vouches for the root image.
     pub root_hash: RootHash,
 }
 
-/// Makes the initramfs, the command line and the unified kernel image.
+/// Makes the initramfs, the command line and the unified kernel image, unless they are there already.
 pub(crate) fn files(ingredients: &Ingredients<'_>) -> Result<Boot> {
-    let Ingredients { kernel, init, os_release, stub, root_hash } = ingredients;
-    let arguments = fs::read_to_string(cache::workspace_root().join("kernel/cmdline.toml"))?;
-    let arguments: Arguments = toml::from_str(&arguments).context("parse kernel/cmdline.toml")?;
-    let line = arguments.line(root_hash);
+    let kernel = ingredients.kernel;
     let inputs = Inputs::new()
         .value("version", "2")
-        .value("cmdline", &line)
-        .value("os-release", os_release)
+        .value("cmdline", ingredients.command_line()?)
+        .value("os-release", ingredients.os_release)
         .value("load", kernel.load.initramfs.join("\n"))
         .file("kernel", &kernel.vmlinuz)?
-        .file("init", init)?
-        .file("stub", stub)?
+        .file("init", &ingredients.init)?
+        .file("stub", &ingredients.stub)?
         .folder("modules", &kernel.initramfs_modules)?;
-    let result = cache::build("image/boot", &inputs, &["initramfs", "cmdline", "corten.efi"], |result| {
-        let initramfs = initramfs(kernel, init)?;
-        let parts = Parts {
-            os_release: os_release.as_bytes(),
-            command_line: line.as_bytes(),
-            uname: kernel.release.as_bytes(),
-            initramfs: &initramfs,
-            kernel: &fs::read(&kernel.vmlinuz)?,
-        };
-        let uki = uki::build(&fs::read(stub)?, &parts).context("make the unified kernel image")?;
-        fs::write(result.join("corten.efi"), uki)?;
-        fs::write(result.join("cmdline"), &line)?;
-        Ok(fs::write(result.join("initramfs"), initramfs)?)
+    let result = cache::build("image/boot", &inputs, &[INITRAMFS, CMDLINE, UKI], |result| {
+        assemble(ingredients, result)
     })?;
     let file = |name| result.join(name);
-    Ok(Boot { initramfs: file("initramfs"), cmdline: file("cmdline"), uki: file("corten.efi") })
+    Ok(Boot { initramfs: file(INITRAMFS), cmdline: file(CMDLINE), uki: file(UKI) })
+}
+
+/// Writes the boot files into a folder.
+pub(crate) fn assemble(ingredients: &Ingredients<'_>, result: &Path) -> Result<()> {
+    let kernel = ingredients.kernel;
+    let line = ingredients.command_line()?;
+    let initramfs = initramfs(kernel, &ingredients.init)?;
+    let parts = Parts {
+        os_release: ingredients.os_release.as_bytes(),
+        command_line: line.as_bytes(),
+        uname: kernel.release.as_bytes(),
+        initramfs: &initramfs,
+        kernel: &fs::read(&kernel.vmlinuz)?,
+    };
+    let uki = uki::build(&fs::read(&ingredients.stub)?, &parts).context("make the unified kernel image")?;
+    fs::write(result.join(UKI), uki)?;
+    fs::write(result.join(CMDLINE), &line)?;
+    Ok(fs::write(result.join(INITRAMFS), initramfs)?)
+}
+
+impl Ingredients<'_> {
+    fn command_line(&self) -> Result<String> {
+        let path = cache::workspace_root().join("kernel/cmdline.toml");
+        let text = fs::read_to_string(path).context("read kernel/cmdline.toml")?;
+        let arguments: Arguments = toml::from_str(&text).context("parse kernel/cmdline.toml")?;
+        Ok(arguments.line(&self.root_hash))
+    }
 }
 
 /// `/init` and the modules that reaching the root needs.
@@ -111,32 +133,49 @@ pub(crate) fn load_list(names: &[String]) -> String {
     names.iter().map(|name| format!("{name}\n")).collect()
 }
 
-/// Makes the disk image.
-pub(crate) fn disk(root: &Root, root_hash: RootHash, uki: &Path, loader: &Path) -> Result<PathBuf> {
+/// What the disk image is made of.
+#[derive(Debug)]
+pub(crate) struct Disk<'a> {
+    /// For slot A.
+    pub root: &'a Root,
+    /// What vouches for it.
+    pub root_hash: RootHash,
+    /// The unified kernel image.
+    pub uki: &'a Path,
+    /// The boot loader.
+    pub loader: &'a Path,
+}
+
+/// Makes the disk image, unless it is there already.
+pub(crate) fn disk(disk: &Disk<'_>) -> Result<PathBuf> {
     let inputs = Inputs::new()
         .value("version", "2")
         .value("loader.conf", LOADER_CONF)
-        .file("roothash", &root.hash)?
-        .file("uki", uki)?
-        .file("loader", loader)?;
-    let result = cache::build("image/disk", &inputs, &["corten.raw"], |result| {
-        let (uki, loader) = (fs::read(uki)?, fs::read(loader)?);
-        let name = format!("EFI/Linux/corten-{VERSION}.efi");
-        let esp: &[(&str, &[u8])] = &[
-            ("EFI/BOOT/BOOTX64.EFI", &loader),
-            (&name, &uki),
-            ("loader/loader.conf", LOADER_CONF.as_bytes()),
-        ];
-        let contents = Contents { esp, root: &root.image, root_hash };
-        Ok(disk::write(&result.join("corten.raw"), disk::DEFAULT_SIZE, &contents)?)
-    })?;
-    let path = result.join("corten.raw");
+        .file("roothash", &disk.root.hash)?
+        .file("uki", disk.uki)?
+        .file("loader", disk.loader)?;
+    let result = cache::build("image/disk", &inputs, &[DISK], |result| assemble_disk(disk, result))?;
+    let path = result.join(DISK);
     let (size, used) = (fs::metadata(&path)?.len(), allocated(&path)?);
     ensure!(used < size / 2, "the disk image is not sparse: {used} of {size} bytes are allocated");
     Ok(path)
 }
 
-fn allocated(path: &Path) -> Result<u64> {
+/// Writes the disk image into a folder.
+pub(crate) fn assemble_disk(disk: &Disk<'_>, result: &Path) -> Result<()> {
+    let (uki, loader) = (fs::read(disk.uki)?, fs::read(disk.loader)?);
+    let name = format!("EFI/Linux/corten-{VERSION}.efi");
+    let esp: &[(&str, &[u8])] = &[
+        ("EFI/BOOT/BOOTX64.EFI", &loader),
+        (&name, &uki),
+        ("loader/loader.conf", LOADER_CONF.as_bytes()),
+    ];
+    let contents = Contents { esp, root: &disk.root.image, root_hash: disk.root_hash };
+    Ok(disk::write(&result.join(DISK), disk::DEFAULT_SIZE, &contents)?)
+}
+
+/// Bytes that a sparse file takes on disk.
+pub(crate) fn allocated(path: &Path) -> Result<u64> {
     use std::os::unix::fs::MetadataExt as _;
     Ok(fs::metadata(path)?.blocks() * 512)
 }

@@ -11,13 +11,14 @@ use std::process::Command;
 use anyhow::{Context as _, Result};
 use corten_constants::VERSION;
 use corten_image::manifest::Manifest;
+use corten_image::tree::Tree;
 use corten_image::verity::RootHash;
 
 use crate::cache;
 use crate::components::{self, Components};
-use crate::kernel;
+use crate::kernel::{self, Kernel};
 use crate::packages::{self, Group};
-use crate::progress;
+use crate::progress::{self, Step};
 use crate::sbom;
 
 pub(crate) mod boot;
@@ -26,9 +27,11 @@ pub(crate) mod debian;
 pub(crate) mod programs;
 pub(crate) mod root;
 
-use self::boot::Ingredients;
+use self::boot::{Disk, Ingredients};
+use self::containers::Containers;
 use self::debian::Unpacked;
-use self::root::{Built, Sources};
+use self::programs::Programs;
+use self::root::{Built, Root, Sources};
 
 const MANIFEST: &str = "crates/image/manifest.toml";
 const LOCK: &str = "crates/image/debian.lock";
@@ -68,7 +71,9 @@ pub(crate) fn run() -> Result<()> {
     let artifacts = build()?;
     progress::header("Image");
     for (name, path) in artifacts.named() {
+        // The disk image is sparse: what counts is what it takes.
         let size = fs::metadata(path).with_context(|| format!("look at {}", path.display()))?.len();
+        let size = size.min(boot::allocated(path)?);
         let shown = path.strip_prefix(cache::workspace_root()).unwrap_or(path);
         progress::note(name, &format!("{:.1} MB  {}", size_in_mb(size), shown.display()));
     }
@@ -101,6 +106,77 @@ fn size_in_mb(bytes: u64) -> f64 {
 
 /// Builds what is not in the cache, and places all of it in `_out`.
 pub(crate) fn build() -> Result<Artifacts> {
+    let plan = prepare()?;
+    let root = root::image(&plan.tree, &plan.manifest, plan.epoch)?;
+    let root_hash = root.hash()?;
+    let files = boot::files(&plan.ingredients(root_hash))?;
+    let disk = boot::disk(&Disk { root: &root, root_hash, uki: &files.uki, loader: &plan.loader() })?;
+    place(&Artifacts {
+        root: root.image,
+        root_hash: root.hash,
+        vmlinuz: plan.kernel.vmlinuz,
+        initramfs: files.initramfs,
+        cmdline: files.cmdline,
+        uki: files.uki,
+        disk,
+        sbom: plan.sbom,
+        workload: plan.containers.workload,
+        machined: plan.programs.path("machined"),
+        osctl: plan.programs.path("osctl"),
+    })
+}
+
+/// Makes everything a second time, in another folder and from the same programs, and compares it with
+/// what is in the cache: the same input must make the same bytes.
+pub(crate) fn check_reproducible() -> Result<()> {
+    let plan = prepare()?;
+    let step = Step::start("image", "making it a second time");
+    let first_root = root::image(&plan.tree, &plan.manifest, plan.epoch)?;
+    let first = boot::files(&plan.ingredients(first_root.hash()?))?;
+    let loader = plan.loader();
+    let root_hash = first_root.hash()?;
+    let first_disk = boot::disk(&Disk { root: &first_root, root_hash, uki: &first.uki, loader: &loader })?;
+
+    let second = tempfile::Builder::new().prefix("second-").tempdir_in(cache::out_dir())?;
+    let folder = second.path();
+    root::assemble(&plan.tree, &plan.manifest, plan.epoch, folder)?;
+    let second_root = Root::in_folder(folder);
+    let root_hash = second_root.hash()?;
+    boot::assemble(&plan.ingredients(root_hash), folder)?;
+    let uki = folder.join(boot::UKI);
+    boot::assemble_disk(&Disk { root: &second_root, root_hash, uki: &uki, loader: &loader }, folder)?;
+    let pairs = [
+        (&first_root.image, root::IMAGE),
+        (&first_root.hash, root::HASH),
+        (&first.initramfs, boot::INITRAMFS),
+        (&first.cmdline, boot::CMDLINE),
+        (&first.uki, boot::UKI),
+        (&first_disk, boot::DISK),
+    ];
+    for (path, name) in pairs {
+        let mut compare = Command::new("cmp");
+        progress::output(compare.arg(path).arg(folder.join(name)))
+            .with_context(|| format!("{name} is not the same when it is made again"))?;
+    }
+    step.done("the same bytes");
+    Ok(())
+}
+
+/// All that an image is made of.
+struct Plan {
+    programs: Programs,
+    containers: Containers,
+    kernel: Kernel,
+    manifest: Manifest,
+    /// Folder with systemd's EFI programs.
+    efi: PathBuf,
+    os_release: String,
+    sbom: PathBuf,
+    epoch: u64,
+    tree: Tree,
+}
+
+fn prepare() -> Result<Plan> {
     let components = components::build_all()?;
     progress::header("Image");
     packages::ensure(Group::Build)?;
@@ -115,8 +191,8 @@ pub(crate) fn build() -> Result<Artifacts> {
     let sbom = sbom::build(&components, &manifest, &debian, &kernel, epoch)?;
 
     let built = BTreeMap::from([
-        ("pause-image", Built::File(containers.pause)),
-        ("coredns-image", Built::File(containers.coredns)),
+        ("pause-image", Built::File(containers.pause.clone())),
+        ("coredns-image", Built::File(containers.coredns.clone())),
         ("sbom", Built::File(sbom.clone())),
         ("component-versions", Built::Bytes(component_versions(&components))),
         ("modules-load", Built::Bytes(boot::load_list(&kernel.load.root).into_bytes())),
@@ -127,33 +203,24 @@ pub(crate) fn build() -> Result<Artifacts> {
     let sources =
         Sources { programs: &programs, components: &components, packages: &debian, kernel: &kernel, built };
     let tree = root::tree(&manifest, &sources)?;
-    let root = root::image(&tree, &manifest, epoch)?;
-    let root_hash: RootHash = fs::read_to_string(&root.hash)?.trim().parse()?;
-
     let efi = package(&debian, BOOT_LOADER_PACKAGE)?.root.join("usr/lib/systemd/boot/efi");
-    let machined = programs.path("machined");
-    let ingredients = Ingredients {
-        kernel: &kernel,
-        init: &machined,
-        os_release: &os_release,
-        stub: &efi.join("linuxx64.efi.stub"),
-        root_hash,
-    };
-    let files = boot::files(&ingredients)?;
-    let disk = boot::disk(&root, root_hash, &files.uki, &efi.join("systemd-bootx64.efi"))?;
-    place(&Artifacts {
-        root: root.image,
-        root_hash: root.hash,
-        vmlinuz: kernel.vmlinuz,
-        initramfs: files.initramfs,
-        cmdline: files.cmdline,
-        uki: files.uki,
-        disk,
-        sbom,
-        workload: containers.workload,
-        machined,
-        osctl: programs.path("osctl"),
-    })
+    Ok(Plan { programs, containers, kernel, manifest, efi, os_release, sbom, epoch, tree })
+}
+
+impl Plan {
+    fn ingredients(&self, root_hash: RootHash) -> Ingredients<'_> {
+        Ingredients {
+            kernel: &self.kernel,
+            init: self.programs.path("machined"),
+            os_release: &self.os_release,
+            stub: self.efi.join("linuxx64.efi.stub"),
+            root_hash,
+        }
+    }
+
+    fn loader(&self) -> PathBuf {
+        self.efi.join("systemd-bootx64.efi")
+    }
 }
 
 /// Puts results where users and tests look for them.

@@ -8,7 +8,8 @@ use std::process::Command;
 use anyhow::{Context as _, Result, bail, ensure};
 use corten_image::manifest::{LIBRARIES, Manifest, Source};
 use corten_image::tree::{Node, Tree};
-use corten_image::{elf, lint, verity};
+use corten_image::verity::{self, RootHash};
+use corten_image::{elf, lint};
 
 use super::debian::Unpacked;
 use super::programs::Programs;
@@ -44,13 +45,31 @@ pub(crate) enum Built {
     Bytes(Vec<u8>),
 }
 
+/// Squashfs and hash tree.
+pub(crate) const IMAGE: &str = "root.img";
+/// The root hash, as text.
+pub(crate) const HASH: &str = "roothash";
+
 /// A finished root image.
 #[derive(Debug)]
 pub(crate) struct Root {
-    /// Squashfs and hash tree.
+    /// The file [`IMAGE`].
     pub image: PathBuf,
-    /// The root hash, as text, in a file.
+    /// The file [`HASH`].
     pub hash: PathBuf,
+}
+
+impl Root {
+    /// What [`assemble`] left in a folder.
+    pub(crate) fn in_folder(folder: &Path) -> Self {
+        Self { image: folder.join(IMAGE), hash: folder.join(HASH) }
+    }
+
+    /// The root hash.
+    pub(crate) fn hash(&self) -> Result<RootHash> {
+        let text = fs::read_to_string(&self.hash).with_context(|| format!("read {}", self.hash.display()))?;
+        Ok(text.trim().parse()?)
+    }
 }
 
 /// Puts the tree together.
@@ -141,13 +160,13 @@ fn find_library(root: &Path, name: &str) -> Result<PathBuf> {
 /// Makes the image of a tree, unless it is there already.
 pub(crate) fn image(tree: &Tree, manifest: &Manifest, epoch: u64) -> Result<Root> {
     let inputs = inputs(tree)?.value("epoch", epoch.to_string()).value("mksquashfs", mksquashfs_version()?);
-    let result = cache::build("image/root", &inputs, &["root.img", "roothash"], |result| {
+    let result = cache::build("image/root", &inputs, &[IMAGE, HASH], |result| {
         assemble(tree, manifest, epoch, result)
     })?;
-    Ok(Root { image: result.join("root.img"), hash: result.join("roothash") })
+    Ok(Root::in_folder(&result))
 }
 
-/// Writes `root.img` and `roothash` into a folder.
+/// Writes the image and the root hash into a folder.
 pub(crate) fn assemble(tree: &Tree, manifest: &Manifest, epoch: u64, result: &Path) -> Result<()> {
     let staged = tempfile::tempdir_in(result)?;
     let root = staged.path().join("root");
@@ -157,11 +176,11 @@ pub(crate) fn assemble(tree: &Tree, manifest: &Manifest, epoch: u64, result: &Pa
     let lines: Vec<String> = violations.iter().map(|violation| format!("  {violation}")).collect();
     ensure!(lines.is_empty(), "the root is not as it must be:\n{}", lines.join("\n"));
 
-    let image = result.join("root.img");
+    let image = result.join(IMAGE);
     progress::run("squashfs", &mut mksquashfs(&root, &image, epoch))?;
     staged.close()?;
     let hash = verity::append(&image).context("make the hash tree")?;
-    fs::write(result.join("roothash"), format!("{hash}\n"))?;
+    fs::write(result.join(HASH), format!("{hash}\n"))?;
     Ok(())
 }
 
@@ -197,4 +216,66 @@ fn inputs(tree: &Tree) -> Result<Inputs> {
         };
     }
     Ok(inputs)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const MANIFEST: &str = r#"
+        [[folder]]
+        path = "/usr/share/test"
+        build = "test"
+        reason = "test"
+        [[directory]]
+        path = "/proc"
+        reason = "test"
+    "#;
+
+    fn tree(contents: &str) -> Tree {
+        let mut tree = Tree::default();
+        tree.add("/proc", Node::Directory { mode: 0o755 }).unwrap();
+        for number in 0..50 {
+            let contents = contents.repeat(number * 100).into_bytes();
+            tree.add(&format!("/usr/share/test/{number}"), Node::Bytes { mode: 0o644, contents }).unwrap();
+        }
+        tree.add("/usr/share/test/link", Node::Symlink { target: "7".to_owned() }).unwrap();
+        tree
+    }
+
+    fn assemble(tree: &Tree) -> Result<Vec<u8>> {
+        let folder = tempfile::tempdir()?;
+        super::assemble(tree, &Manifest::parse(MANIFEST)?, 1_000_000_000, folder.path())?;
+        assert_eq!(fs::read_dir(folder.path())?.count(), 2, "nothing else is left");
+        Ok(fs::read(folder.path().join(IMAGE))?)
+    }
+
+    #[test]
+    fn the_same_tree_makes_the_same_image_at_another_time_and_place() {
+        let one = assemble(&tree("a")).unwrap();
+        std::thread::sleep(std::time::Duration::from_millis(1100));
+        assert!(one == assemble(&tree("a")).unwrap());
+        assert!(one != assemble(&tree("b")).unwrap());
+    }
+
+    #[test]
+    fn a_root_that_lint_refuses_makes_no_image() {
+        let mut tree = tree("a");
+        tree.add("/usr/share/test/sh", Node::Bytes { mode: 0o755, contents: b"#!/bin/x".to_vec() }).unwrap();
+        let error = assemble(&tree).unwrap_err().to_string();
+        assert!(error.contains("/usr/share/test/sh: is a shell"), "{error}");
+    }
+
+    #[test]
+    fn the_key_of_an_image_depends_on_contents_and_modes() {
+        let key = |tree: &Tree| inputs(tree).unwrap().key();
+        assert_eq!(key(&tree("a")), key(&tree("a")));
+        assert_ne!(key(&tree("a")), key(&tree("b")));
+        let with_mode = |mode| {
+            let mut tree = Tree::default();
+            tree.add("/x", Node::Bytes { mode, contents: Vec::new() }).unwrap();
+            key(&tree)
+        };
+        assert_ne!(with_mode(0o644), with_mode(0o600));
+    }
 }

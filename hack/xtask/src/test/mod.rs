@@ -113,6 +113,7 @@ impl Tier {
                 packages::ensure(Group::Qemu)?;
                 if !args.no_build {
                     image::build()?;
+                    image::check_reproducible()?;
                 }
                 Ok(())
             }
