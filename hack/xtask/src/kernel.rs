@@ -79,8 +79,9 @@ fn check_configuration(folder: &Path, config: &Path) -> Result<()> {
     let config = fs::read_to_string(config).with_context(|| format!("read {}", config.display()))?;
     let (wishes, faults): (Vec<_>, Vec<_>) =
         kconfig::check(&config, &requirements).into_iter().partition(|finding| finding.optional);
-    for wish in &wishes {
-        progress::note("kernel", &format!("{wish} (accepted)"));
+    if !wishes.is_empty() {
+        let names: Vec<&str> = wishes.iter().map(|wish| wish.name.as_str()).collect();
+        progress::note("kernel", &format!("wishes that this kernel does not fulfil: {}", names.join(", ")));
     }
     let faults: Vec<String> = faults.iter().map(ToString::to_string).collect();
     ensure!(faults.is_empty(), "the kernel's configuration is not what kernel/ asks for:\n{}", faults.join("\n"));
