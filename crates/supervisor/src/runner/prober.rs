@@ -11,7 +11,7 @@ use tokio::time::{Instant, sleep_until};
 use crate::probe::{ProbeError, ask};
 
 /// Pauses between two questions to a service that starts: a tenth of the time that it has taken, within these.
-const READINESS_PAUSE: (Duration, Duration) = (Duration::from_millis(20), Duration::from_millis(250));
+const READINESS_PAUSE: (Duration, Duration) = (Duration::from_millis(20), Duration::from_millis(500));
 /// Time for the answer of a service that starts.
 const READINESS_TIMEOUT: Duration = Duration::from_secs(3);
 

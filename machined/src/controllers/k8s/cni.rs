@@ -74,7 +74,6 @@ fn conflist(pod_cidrs: &[String]) -> Value {
                 "type": "bridge",
                 "bridge": "cni0",
                 "isGateway": true,
-                "isDefaultGateway": true,
                 "hairpinMode": true,
                 "ipMasq": false,
                 "mtu": 1450,

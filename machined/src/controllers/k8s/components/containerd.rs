@@ -66,6 +66,7 @@ root = "/var/lib/containerd"
 state = "/run/containerd"
 oom_score = -999
 disabled_plugins = [
+  "io.containerd.internal.v1.opt",
   "io.containerd.internal.v1.tracing",
   "io.containerd.nri.v1.nri",
   "io.containerd.snapshotter.v1.blockfile",
