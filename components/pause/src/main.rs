@@ -22,7 +22,9 @@ fn main() -> Result<(), Errno> {
 
 /// Reaps every child that has ended: one signal may stand for several of them.
 fn reap() {
-    while matches!(waitpid(None, Some(WaitPidFlag::WNOHANG)), Ok(status) if status != WaitStatus::StillAlive) {}
+    while matches!(waitpid(None, Some(WaitPidFlag::WNOHANG)), Ok(status) if status != WaitStatus::StillAlive)
+    {
+    }
 }
 
 #[cfg(test)]

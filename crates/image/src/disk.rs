@@ -73,7 +73,8 @@ pub fn write(path: &Path, size: u64, contents: &Contents<'_>) -> Result<(), Disk
 
     let extent = find(&extents, labels::EFI)?;
     let esp = StreamSlice::new(&mut file, extent.start, extent.start + extent.length);
-    esp.and_then(|esp| esp::format(esp, contents.esp)).map_err(|error| DiskError::Io("EFI partition", error))?;
+    esp.and_then(|esp| esp::format(esp, contents.esp))
+        .map_err(|error| DiskError::Io("EFI partition", error))?;
     let extent = find(&extents, labels::ROOT_A)?;
     write_root(&mut file, extent, contents.root)?;
     file.sync_all().map_err(|error| DiskError::Io("file", error))
@@ -130,18 +131,21 @@ mod tests {
     fn slot_a_is_found_by_the_root_hash_and_holds_the_image() {
         let (image, root_hash) = root_image();
         let disk = tempfile::NamedTempFile::new().unwrap();
-        let contents = Contents { esp: &[("loader/loader.conf", b"timeout 0\n")], root: image.path(), root_hash };
+        let contents =
+            Contents { esp: &[("loader/loader.conf", b"timeout 0\n")], root: image.path(), root_hash };
         write(disk.path(), DEFAULT_SIZE, &contents).unwrap();
 
         let table = gpt::GptConfig::new().open(disk.path()).unwrap();
-        let slot = table.partitions().values().find(|found| found.part_guid == root_hash.partition_uuid()).unwrap();
+        let slot =
+            table.partitions().values().find(|found| found.part_guid == root_hash.partition_uuid()).unwrap();
         assert_eq!(slot.name, "ROOT-A");
         let mut file = File::open(disk.path()).unwrap();
         file.seek(SeekFrom::Start(slot.first_lba * 512)).unwrap();
         let mut found = vec![0; usize::try_from(image.as_file().metadata().unwrap().len()).unwrap()];
         file.read_exact(&mut found).unwrap();
         assert!(found == std::fs::read(image.path()).unwrap());
-        let guids: std::collections::BTreeSet<_> = table.partitions().values().map(|found| found.part_guid).collect();
+        let guids: std::collections::BTreeSet<_> =
+            table.partitions().values().map(|found| found.part_guid).collect();
         assert_eq!(guids.len(), 4);
     }
 

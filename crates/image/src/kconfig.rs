@@ -77,7 +77,8 @@ pub fn check(config: &str, requirements: &Requirements) -> Vec<Finding> {
 mod tests {
     use super::*;
 
-    const CONFIG: &str = "CONFIG_CGROUPS=y\n# CONFIG_DEVMEM is not set\nCONFIG_VXLAN=m\nCONFIG_HASH=\"sha256\"\n";
+    const CONFIG: &str =
+        "CONFIG_CGROUPS=y\n# CONFIG_DEVMEM is not set\nCONFIG_VXLAN=m\nCONFIG_HASH=\"sha256\"\n";
 
     fn findings(name: &str, want: &[&str]) -> Vec<Finding> {
         let want = want.iter().map(|&value| value.to_owned()).collect();
@@ -106,6 +107,8 @@ mod tests {
     fn the_requirements_of_the_image_are_well_formed() {
         let text = include_str!("../../../kernel/config-check.toml");
         let requirements: Requirements = toml::from_str(text).unwrap();
-        assert!(requirements.options.iter().all(|option| !option.want.is_empty() && !option.reason.is_empty()));
+        assert!(
+            requirements.options.iter().all(|option| !option.want.is_empty() && !option.reason.is_empty())
+        );
     }
 }

@@ -11,7 +11,13 @@ const MARKS: &[(&str, &[&str])] = &[
     ("GPL-2.0", &["gnu general public license", "version 2"]),
     ("Unlicense", &["this is free and unencumbered software released into the public domain"]),
     ("CC0-1.0", &["cc0 1.0 universal"]),
-    ("ISC", &["permission to use, copy, modify, and", "distribute this software for any purpose with or without fee"]),
+    (
+        "ISC",
+        &[
+            "permission to use, copy, modify, and",
+            "distribute this software for any purpose with or without fee",
+        ],
+    ),
     ("MIT", &["permission is hereby granted, free of charge, to any person obtaining a copy"]),
     ("Zlib", &["this software is provided 'as-is'", "altered source versions must be plainly marked"]),
     ("BSD-3-Clause", &["redistribution and use in source and binary forms", "endorse or promote"]),
@@ -59,7 +65,9 @@ pub fn of_debian(copyright: &str) -> Option<String> {
         .map(|word| match word {
             "or" => Some("OR"),
             "and" => Some("AND"),
-            word => DEBIAN.iter().find(|(debian, _)| debian.eq_ignore_ascii_case(word)).map(|(_, spdx)| *spdx),
+            word => {
+                DEBIAN.iter().find(|(debian, _)| debian.eq_ignore_ascii_case(word)).map(|(_, spdx)| *spdx)
+            }
         })
         .collect();
     let words = words.filter(|words| !words.is_empty())?;
@@ -73,10 +81,15 @@ mod tests {
     #[test]
     fn debian_names_the_licence_of_most_files() {
         let text = |licence: &str| {
-            format!("Format: x\n\nFiles: debian/*\nLicense: ISC\n\nFiles: *\nCopyright: me\nLicense: {licence}\n\n")
+            format!(
+                "Format: x\n\nFiles: debian/*\nLicense: ISC\n\nFiles: *\nCopyright: me\nLicense: {licence}\n\n"
+            )
         };
         assert_eq!(of_debian(&text("GPL-2+")).as_deref(), Some("GPL-2.0-or-later"));
-        assert_eq!(of_debian(&text("GPL-2 or LGPL-2.1+")).as_deref(), Some("GPL-2.0-only OR LGPL-2.1-or-later"));
+        assert_eq!(
+            of_debian(&text("GPL-2 or LGPL-2.1+")).as_deref(),
+            Some("GPL-2.0-only OR LGPL-2.1-or-later")
+        );
         assert_eq!(of_debian(&text("my-own")), None);
         assert_eq!(of_debian("This is free software."), None);
     }

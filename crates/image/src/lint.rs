@@ -14,13 +14,14 @@ use crate::manifest::{LIBRARIES, Manifest};
 
 /// Programs that read commands.
 const SHELLS: &[&str] = &[
-    "ash", "bash", "busybox", "csh", "dash", "elvish", "fish", "ksh", "mksh", "nu", "rbash", "sash", "sh", "tcsh",
-    "toybox", "xonsh", "yash", "zsh",
+    "ash", "bash", "busybox", "csh", "dash", "elvish", "fish", "ksh", "mksh", "nu", "rbash", "sash", "sh",
+    "tcsh", "toybox", "xonsh", "yash", "zsh",
 ];
 /// Programs that run programs which a user may bring along. Compared without a version at the end.
 const INTERPRETERS: &[&str] = &[
     "awk", "bpftrace", "bun", "deno", "erl", "expect", "gawk", "gdb", "guile", "java", "js", "julia", "lua",
-    "luajit", "mawk", "nawk", "node", "nodejs", "perl", "php", "pypy", "python", "raku", "ruby", "tclsh", "wish",
+    "luajit", "mawk", "nawk", "node", "nodejs", "perl", "php", "pypy", "python", "raku", "ruby", "tclsh",
+    "wish",
 ];
 /// Folders in which programs look for libraries, and in which those have to be.
 const LIBRARY_FOLDERS: &[&str] = &[LIBRARIES, "/usr/lib64"];
@@ -176,7 +177,8 @@ impl Lint<'_> {
             return Ok(());
         };
         for library in needs.libraries {
-            let found = LIBRARY_FOLDERS.iter().any(|folder| self.resolve(&format!("{folder}/{library}")).is_some());
+            let found =
+                LIBRARY_FOLDERS.iter().any(|folder| self.resolve(&format!("{folder}/{library}")).is_some());
             if !found {
                 self.report(path, Problem::NoLibrary(library));
             }
@@ -283,7 +285,8 @@ mod tests {
         assert_eq!(found("usr/bin/python3.11", b"x"), Problem::Interpreter);
         assert_eq!(found("usr/bin/perl", b"x"), Problem::Interpreter);
         assert_eq!(found("usr/bin/helper", b"#!/bin/sh\n"), Problem::Script);
-        let link = problems(|root| symlink("../lib64/ld-linux-x86-64.so.2", root.join("usr/bin/bash")).unwrap());
+        let link =
+            problems(|root| symlink("../lib64/ld-linux-x86-64.so.2", root.join("usr/bin/bash")).unwrap());
         assert_eq!(link, [("/usr/bin/bash".to_owned(), Problem::Shell)]);
         assert_eq!(problems(file("usr/bin/flanneld", b"x", 0o755)), [], "only whole names count");
     }
@@ -294,7 +297,9 @@ mod tests {
         assert_eq!(found(0o4755), Problem::SetId);
         assert_eq!(found(0o2755), Problem::SetId);
         assert_eq!(found(0o777), Problem::WorldWritable);
-        let folder = problems(|root| fs::set_permissions(root.join("usr/bin"), PermissionsExt::from_mode(0o777)).unwrap());
+        let folder = problems(|root| {
+            fs::set_permissions(root.join("usr/bin"), PermissionsExt::from_mode(0o777)).unwrap()
+        });
         assert_eq!(folder, [("/usr/bin".to_owned(), Problem::WorldWritable)]);
     }
 
@@ -328,7 +333,8 @@ mod tests {
 
     #[test]
     fn a_program_without_its_libraries_or_linker_is_found() {
-        let program = |root: &Path| fs::copy("/proc/self/exe", root.join("usr/bin/program")).map(drop).unwrap();
+        let program =
+            |root: &Path| fs::copy("/proc/self/exe", root.join("usr/bin/program")).map(drop).unwrap();
         let without = |remove: &str| {
             let remove = remove.to_owned();
             problems(move |root| {
@@ -339,7 +345,10 @@ mod tests {
             })
         };
         let libc = without(&format!("{}/libc.so.6", &LIBRARIES[1..]));
-        assert!(libc.contains(&("/usr/bin/program".to_owned(), Problem::NoLibrary("libc.so.6".to_owned()))), "{libc:?}");
+        assert!(
+            libc.contains(&("/usr/bin/program".to_owned(), Problem::NoLibrary("libc.so.6".to_owned()))),
+            "{libc:?}"
+        );
         let linker = without("usr/lib64/ld-linux-x86-64.so.2");
         let expected = Problem::NoLinker("/lib64/ld-linux-x86-64.so.2".to_owned());
         assert!(linker.contains(&("/usr/bin/program".to_owned(), expected)), "{linker:?}");

@@ -129,7 +129,9 @@ impl TryFrom<String> for Mode {
     fn try_from(text: String) -> Result<Self, String> {
         match u32::from_str_radix(&text, 8) {
             Ok(mode) if mode <= 0o777 => Ok(Self(mode)),
-            _ => Err(format!("`{text}` is not a mode: three octal digits, without setuid, setgid and sticky bits")),
+            _ => Err(format!(
+                "`{text}` is not a mode: three octal digits, without setuid, setgid and sticky bits"
+            )),
         }
     }
 }
@@ -179,7 +181,8 @@ impl Manifest {
 
     /// Whether the list allows something at this path. Folders on the way to an entry are allowed.
     pub fn allows(&self, path: &str) -> bool {
-        let below = |path: &str, folder: &str| path.strip_prefix(folder).is_some_and(|rest| rest.starts_with('/'));
+        let below =
+            |path: &str, folder: &str| path.strip_prefix(folder).is_some_and(|rest| rest.starts_with('/'));
         let library = path.strip_prefix(LIBRARIES).and_then(|rest| rest.strip_prefix('/'));
         self.paths().any(|entry| entry == path || below(entry, path))
             || self.folders.iter().any(|folder| below(path, &folder.path))
@@ -241,7 +244,9 @@ mod tests {
     fn only_what_is_listed_is_allowed() {
         let manifest = Manifest::parse(SAMPLE).unwrap();
         let libc = format!("{LIBRARIES}/libc.so.6");
-        for path in ["/usr/bin/nft", "/usr/bin", "/usr", "/usr/lib/modules/6.12/x.ko", "/tmp", LIBRARIES, &libc] {
+        for path in
+            ["/usr/bin/nft", "/usr/bin", "/usr", "/usr/lib/modules/6.12/x.ko", "/tmp", LIBRARIES, &libc]
+        {
             assert!(manifest.allows(path), "{path}");
         }
         let libm = format!("{LIBRARIES}/libm.so.6");

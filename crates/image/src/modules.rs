@@ -146,7 +146,11 @@ mod tests {
     }
 
     fn group(modules: &[&str], load: bool) -> Group {
-        Group { modules: modules.iter().map(|&name| name.to_owned()).collect(), load, reason: "test".to_owned() }
+        Group {
+            modules: modules.iter().map(|&name| name.to_owned()).collect(),
+            load,
+            reason: "test".to_owned(),
+        }
     }
 
     #[test]

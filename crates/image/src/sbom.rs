@@ -152,10 +152,15 @@ mod tests {
         let text = document("1.0.0", "2026-01-01T00:00:00Z", &packages);
         assert_eq!(text, document("1.0.0", "2026-01-01T00:00:00Z", &packages));
         let value: Value = serde_json::from_str(&text).unwrap();
-        let ids: BTreeSet<_> =
-            value["packages"].as_array().unwrap().iter().map(|package| package["SPDXID"].as_str().unwrap()).collect();
+        let ids: BTreeSet<_> = value["packages"]
+            .as_array()
+            .unwrap()
+            .iter()
+            .map(|package| package["SPDXID"].as_str().unwrap())
+            .collect();
         assert_eq!(ids.len(), 5, "ids are unique");
-        let contained = value["relationships"].as_array().unwrap().iter().filter(|r| r["relationshipType"] == "CONTAINS");
+        let contained =
+            value["relationships"].as_array().unwrap().iter().filter(|r| r["relationshipType"] == "CONTAINS");
         assert!(contained.clone().all(|r| ids.contains(r["relatedSpdxElement"].as_str().unwrap())));
         assert_eq!(contained.count(), 4);
         let valid = |id: &str| id.chars().all(|c| c.is_ascii_alphanumeric() || c == '-' || c == '.');

@@ -60,7 +60,8 @@ pub fn build(stub: &[u8], parts: &Parts<'_>) -> Result<Vec<u8>, UkiError> {
         let at = headers.sections + (headers.count + index) * SECTION_HEADER;
         image[at..at + SECTION_HEADER].fill(0);
         image[at..at + 8].copy_from_slice(name);
-        for (field, value) in [(8, size), (12, address), (16, file_size), (20, offset), (36, CHARACTERISTICS)] {
+        for (field, value) in [(8, size), (12, address), (16, file_size), (20, offset), (36, CHARACTERISTICS)]
+        {
             put32(&mut image, at + field, value);
         }
         image.extend_from_slice(contents);
@@ -68,7 +69,8 @@ pub fn build(stub: &[u8], parts: &Parts<'_>) -> Result<Vec<u8>, UkiError> {
         address = align(end, headers.section_alignment)?;
     }
     pad(&mut image, headers.file_alignment)?;
-    let count = u16::try_from(headers.count + sections.len()).map_err(|_| UkiError::NoRoom(sections.len()))?;
+    let count =
+        u16::try_from(headers.count + sections.len()).map_err(|_| UkiError::NoRoom(sections.len()))?;
     image[headers.pe + 6..headers.pe + 8].copy_from_slice(&count.to_le_bytes());
     put32(&mut image, headers.optional + 56, address); // size of the image in memory
     Ok(image)
@@ -117,7 +119,8 @@ impl Headers {
         let mut end = 0;
         for index in 0..self.count {
             let at = self.sections + index * SECTION_HEADER;
-            let section_end = get32(stub, at + 12)?.checked_add(get32(stub, at + 8)?).ok_or(UkiError::TooLarge)?;
+            let section_end =
+                get32(stub, at + 12)?.checked_add(get32(stub, at + 8)?).ok_or(UkiError::TooLarge)?;
             end = end.max(align(section_end, self.section_alignment)?);
         }
         Ok(end)
@@ -195,7 +198,8 @@ mod tests {
             .collect();
         let names: Vec<_> = found.iter().map(|section| section.0.as_str()).collect();
         assert_eq!(names, [".text", ".osrel", ".cmdline", ".uname", ".initrd", ".linux"]);
-        for (section, contents) in found[1..].iter().zip([PARTS.os_release, PARTS.command_line, PARTS.uname]) {
+        for (section, contents) in found[1..].iter().zip([PARTS.os_release, PARTS.command_line, PARTS.uname])
+        {
             assert!(section.2.starts_with(contents));
         }
         assert!(found[4].2.starts_with(PARTS.initramfs) && found[5].2.starts_with(PARTS.kernel));

@@ -142,7 +142,11 @@ mod tests {
     fn veritysetup_accepts(image: &Path, offset: usize, root: &RootHash) -> Option<bool> {
         let offset = format!("--hash-offset={offset}");
         let root = root.to_string();
-        let output = Command::new("/usr/sbin/veritysetup").arg("verify").args([image, image]).args([root, offset]).output();
+        let output = Command::new("/usr/sbin/veritysetup")
+            .arg("verify")
+            .args([image, image])
+            .args([root, offset])
+            .output();
         match output {
             Ok(output) => Some(output.status.success()),
             Err(error) => {

@@ -74,7 +74,8 @@ pub(crate) fn prepare() -> Result<Kernel> {
 }
 
 fn check_configuration(folder: &Path, config: &Path) -> Result<()> {
-    let text = fs::read_to_string(folder.join("config-check.toml")).context("read kernel/config-check.toml")?;
+    let text =
+        fs::read_to_string(folder.join("config-check.toml")).context("read kernel/config-check.toml")?;
     let requirements: Requirements = toml::from_str(&text).context("parse kernel/config-check.toml")?;
     let config = fs::read_to_string(config).with_context(|| format!("read {}", config.display()))?;
     let (wishes, faults): (Vec<_>, Vec<_>) =
@@ -84,7 +85,11 @@ fn check_configuration(folder: &Path, config: &Path) -> Result<()> {
         progress::note("kernel", &format!("wishes that this kernel does not fulfil: {}", names.join(", ")));
     }
     let faults: Vec<String> = faults.iter().map(ToString::to_string).collect();
-    ensure!(faults.is_empty(), "the kernel's configuration is not what kernel/ asks for:\n{}", faults.join("\n"));
+    ensure!(
+        faults.is_empty(),
+        "the kernel's configuration is not what kernel/ asks for:\n{}",
+        faults.join("\n")
+    );
     Ok(())
 }
 
@@ -158,7 +163,8 @@ impl Available {
 /// load at every boot; the crypto API asks for them by name when somebody uses them.
 fn drop_processor_aliases(path: &Path) -> Result<()> {
     let text = fs::read_to_string(path).with_context(|| format!("read {}", path.display()))?;
-    let kept: String = text.lines().filter(|line| !line.starts_with("alias cpu:")).map(|line| format!("{line}\n")).collect();
+    let kept: String =
+        text.lines().filter(|line| !line.starts_with("alias cpu:")).map(|line| format!("{line}\n")).collect();
     Ok(fs::write(path, kept)?)
 }
 

@@ -73,6 +73,7 @@ const BUILD: &[Package] = &[
     any("mtools"),                       // files in the EFI system partition
     any("nftables"),                     // nft, in the image
     any("pkg-config"),                   // runc
+    any("protobuf-compiler"),            // containerd's client compiles its protos
     any("squashfs-tools"),               // the root file system
     at_least("systemd-boot-efi", "254"), // stub and boot loader
     any("xfsprogs"),                     // mkfs.xfs, in the image

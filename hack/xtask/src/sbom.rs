@@ -40,7 +40,8 @@ pub(crate) fn build(
         packages.insert(debian_package(name, package));
     }
     packages.insert(debian_package(&format!("linux-image-{}", kernel.release), &kernel.package));
-    let created = jiff::Timestamp::from_second(i64::try_from(epoch)?)?.strftime("%Y-%m-%dT%H:%M:%SZ").to_string();
+    let created =
+        jiff::Timestamp::from_second(i64::try_from(epoch)?)?.strftime("%Y-%m-%dT%H:%M:%SZ").to_string();
     let text = sbom::document(VERSION, &created, &packages);
     let count = |origin| packages.iter().filter(|package| package.origin == origin).count();
     let summary = format!(
@@ -62,16 +63,23 @@ fn crates() -> Result<BTreeSet<Package>> {
     let mut cargo = Command::new(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
     cargo.current_dir(cache::workspace_root());
     cargo.args(["metadata", "--locked", "--format-version=1", "--filter-platform", LINUX]);
-    let metadata: Value = serde_json::from_str(&progress::output(&mut cargo)?).context("parse cargo metadata")?;
+    let metadata: Value =
+        serde_json::from_str(&progress::output(&mut cargo)?).context("parse cargo metadata")?;
     linked_crates(&metadata, ROOTS).context("cargo metadata is not as expected")
 }
 
 /// Walks from the roots along normal dependencies: what only builds or tests is not in the image.
 fn linked_crates(metadata: &Value, roots: &[&str]) -> Option<BTreeSet<Package>> {
-    let packages: BTreeMap<&str, &Value> =
-        metadata["packages"].as_array()?.iter().filter_map(|package| Some((package["id"].as_str()?, package))).collect();
-    let nodes: BTreeMap<&str, &Value> =
-        metadata["resolve"]["nodes"].as_array()?.iter().filter_map(|node| Some((node["id"].as_str()?, node))).collect();
+    let packages: BTreeMap<&str, &Value> = metadata["packages"]
+        .as_array()?
+        .iter()
+        .filter_map(|package| Some((package["id"].as_str()?, package)))
+        .collect();
+    let nodes: BTreeMap<&str, &Value> = metadata["resolve"]["nodes"]
+        .as_array()?
+        .iter()
+        .filter_map(|node| Some((node["id"].as_str()?, node)))
+        .collect();
     let is_root = |package: &Value| package["name"].as_str().is_some_and(|name| roots.contains(&name));
     let mut left: Vec<&str> =
         packages.iter().filter(|(_, package)| is_root(package)).map(|(id, _)| *id).collect();
@@ -91,7 +99,8 @@ fn linked_crates(metadata: &Value, roots: &[&str]) -> Option<BTreeSet<Package>> 
             name: text("name")?,
             version: text("version")?,
             // Old manifests separate alternatives with a slash.
-            licence: text("license").map_or_else(|| NO_ASSERTION.to_owned(), |name| name.replace('/', " OR ")),
+            licence: text("license")
+                .map_or_else(|| NO_ASSERTION.to_owned(), |name| name.replace('/', " OR ")),
             checksum: None,
         });
         for dependency in nodes.get(id)?["deps"].as_array()? {
@@ -149,7 +158,8 @@ fn sources(modules: &BTreeSet<(String, String)>) -> Result<Vec<(String, PathBuf)
     let mut folders = Vec::new();
     for module in stream {
         let module = module.context("parse the output of go mod download")?;
-        let field = |name: &str| module[name].as_str().with_context(|| format!("go mod download gave no {name}"));
+        let field =
+            |name: &str| module[name].as_str().with_context(|| format!("go mod download gave no {name}"));
         folders.push((field("Path")?.to_owned(), PathBuf::from(field("Dir")?)));
     }
     Ok(folders)
@@ -206,8 +216,10 @@ mod tests {
 
     #[test]
     fn only_what_is_linked_is_listed() {
-        let package = |name: &str| json!({ "id": name, "name": name, "version": "1.0.0", "license": "MIT/Apache-2.0" });
-        let dependency = |name: &str, kind: Option<&str>| json!({ "pkg": name, "dep_kinds": [{ "kind": kind }] });
+        let package =
+            |name: &str| json!({ "id": name, "name": name, "version": "1.0.0", "license": "MIT/Apache-2.0" });
+        let dependency =
+            |name: &str, kind: Option<&str>| json!({ "pkg": name, "dep_kinds": [{ "kind": kind }] });
         let packages = ["machined", "a", "b", "build", "test", "other"].map(package);
         let metadata = json!({
             "packages": packages,

@@ -165,11 +165,8 @@ pub(crate) fn disk(disk: &Disk<'_>) -> Result<PathBuf> {
 pub(crate) fn assemble_disk(disk: &Disk<'_>, result: &Path) -> Result<()> {
     let (uki, loader) = (fs::read(disk.uki)?, fs::read(disk.loader)?);
     let name = format!("EFI/Linux/corten-{VERSION}.efi");
-    let esp: &[(&str, &[u8])] = &[
-        ("EFI/BOOT/BOOTX64.EFI", &loader),
-        (&name, &uki),
-        ("loader/loader.conf", LOADER_CONF.as_bytes()),
-    ];
+    let esp: &[(&str, &[u8])] =
+        &[("EFI/BOOT/BOOTX64.EFI", &loader), (&name, &uki), ("loader/loader.conf", LOADER_CONF.as_bytes())];
     let contents = Contents { esp, root: &disk.root.image, root_hash: disk.root_hash };
     Ok(disk::write(&result.join(DISK), disk::DEFAULT_SIZE, &contents)?)
 }

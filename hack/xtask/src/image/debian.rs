@@ -79,13 +79,14 @@ pub(crate) fn fetch(step: &str, wanted: &[Wanted<'_>], lock: &Path) -> Result<BT
         }
     }
     offers.sort_by(|a, b| a.name.cmp(&b.name));
-    if let Some(package) = wanted.iter().find(|wanted| !offers.iter().any(|offer| offer.name == wanted.name)) {
+    if let Some(package) = wanted.iter().find(|wanted| !offers.iter().any(|offer| offer.name == wanted.name))
+    {
         bail!("apt offers no package {}", package.name);
     }
     compare(&offers, lock)?;
-    let inputs = offers.iter().fold(Inputs::new().value("version", "1"), |inputs, offer| {
-        inputs.value(&offer.name, &offer.sha256)
-    });
+    let inputs = offers
+        .iter()
+        .fold(Inputs::new().value("version", "1"), |inputs, offer| inputs.value(&offer.name, &offer.sha256));
     let names: Vec<&str> = offers.iter().map(|offer| offer.name.as_str()).collect();
     let folder = cache::build(step, &inputs, &names, |result| {
         offers.iter().try_for_each(|offer| {
@@ -108,7 +109,8 @@ pub(crate) fn dependency(package: &str, prefix: &str) -> Result<String> {
     }
     let text = progress::output(command.args(["--no-all-versions", "show", package]))?;
     let depends = text.lines().find_map(|line| line.strip_prefix("Depends: "));
-    let names = depends.into_iter().flat_map(|line| line.split(',')).filter_map(|one| one.split_whitespace().next());
+    let names =
+        depends.into_iter().flat_map(|line| line.split(',')).filter_map(|one| one.split_whitespace().next());
     let found = names.into_iter().find(|name| name.starts_with(prefix));
     Ok(found.with_context(|| format!("{package} depends on no {prefix}…"))?.to_owned())
 }
@@ -184,8 +186,10 @@ fn compare(offers: &[Offer], path: &Path) -> Result<()> {
     };
     if std::env::var_os(UPDATE_LOCKS).is_some() {
         let text = toml::to_string(&now)?;
-        let header = "# What the image was last made with. Written by `CORTEN_UPDATE_LOCKS=1 cargo xtask image`.\n\n";
-        return fs::write(path, format!("{header}{text}")).with_context(|| format!("write {}", path.display()));
+        let header =
+            "# What the image was last made with. Written by `CORTEN_UPDATE_LOCKS=1 cargo xtask image`.\n\n";
+        return fs::write(path, format!("{header}{text}"))
+            .with_context(|| format!("write {}", path.display()));
     }
     let text = fs::read_to_string(path).unwrap_or_default();
     let locked: Lock = toml::from_str(&text).with_context(|| format!("parse {}", path.display()))?;
@@ -201,7 +205,9 @@ fn moved(locked: &[Locked], now: &[Locked]) -> Vec<String> {
     now.iter()
         .filter_map(|package| match before(&package.name) {
             Some(before) if before == package => None,
-            Some(before) => Some(format!("{} moved from {} to {}", package.name, before.version, package.version)),
+            Some(before) => {
+                Some(format!("{} moved from {} to {}", package.name, before.version, package.version))
+            }
             None => Some(format!("{} {} is not locked", package.name, package.version)),
         })
         .collect()
@@ -214,7 +220,8 @@ mod tests {
     #[test]
     fn offers_are_read_from_what_apt_prints() {
         let line = "'http://deb.debian.org/debian/pool/main/c/x_1%3a2.0%2bb1_amd64.deb' x_1%3a2.0+b1_amd64.deb 70292 SHA256:abc";
-        let expected = Offer { name: "x".to_owned(), version: "1:2.0+b1".to_owned(), sha256: "abc".to_owned() };
+        let expected =
+            Offer { name: "x".to_owned(), version: "1:2.0+b1".to_owned(), sha256: "abc".to_owned() };
         assert_eq!(parse_uri(line).unwrap(), expected);
         assert!(parse_uri("E: nothing").is_err());
         assert!(parse_uri("'http://x' x_1_amd64.deb 5 MD5Sum:abc").is_err());

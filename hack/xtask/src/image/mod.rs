@@ -278,8 +278,11 @@ fn certificates(packages: &BTreeMap<String, Unpacked>) -> Result<Vec<u8>> {
 
 /// Component → version, as JSON; machined's `versions` reads it.
 fn component_versions(components: &Components) -> Vec<u8> {
-    let versions: BTreeMap<&str, &str> =
-        components.programs.iter().map(|program| (program.component.as_str(), program.version.as_str())).collect();
+    let versions: BTreeMap<&str, &str> = components
+        .programs
+        .iter()
+        .map(|program| (program.component.as_str(), program.version.as_str()))
+        .collect();
     serde_json::json!(versions).to_string().into_bytes()
 }
 

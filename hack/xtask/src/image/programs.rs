@@ -21,13 +21,8 @@ const PROGRAMS: &[(&str, &str)] = &[
     ("corten-workload", "corten-workload"),
 ];
 /// A release without what makes it slow to compile.
-const DEV_PROFILE: &[&str] = &[
-    "inherits=\"release\"",
-    "opt-level=1",
-    "lto=false",
-    "incremental=true",
-    "codegen-units=16",
-];
+const DEV_PROFILE: &[&str] =
+    &["inherits=\"release\"", "opt-level=1", "lto=false", "incremental=true", "codegen-units=16"];
 
 /// The folder with the compiled programs.
 #[derive(Debug)]
@@ -73,11 +68,7 @@ pub(crate) fn build() -> Result<Programs> {
 
 fn flags(root: &Path, cargo_home: &Path) -> Vec<String> {
     let remap = |from: &Path, to: &str| format!("--remap-path-prefix={}={to}", from.display());
-    vec![
-        "-Ctarget-feature=+crt-static".to_owned(),
-        remap(cargo_home, "/cargo"),
-        remap(root, "/corten"),
-    ]
+    vec!["-Ctarget-feature=+crt-static".to_owned(), remap(cargo_home, "/cargo"), remap(root, "/corten")]
 }
 
 fn cargo_home() -> Result<PathBuf> {

@@ -137,7 +137,8 @@ fn add_libraries(tree: &mut Tree, manifest: &Manifest, sources: &Sources<'_>) ->
                 continue;
             }
             let library = manifest.libraries.iter().find(|library| library.name == name);
-            let library = library.with_context(|| format!("{path} needs {name}, which the manifest does not list"))?;
+            let library =
+                library.with_context(|| format!("{path} needs {name}, which the manifest does not list"))?;
             let found = find_library(&sources.package(&library.package)?.root, &name)?;
             let target = format!("{LIBRARIES}/{name}");
             tree.add(&target, Node::Copy { mode: 0o644, source: found.clone() })?;
@@ -145,8 +146,12 @@ fn add_libraries(tree: &mut Tree, manifest: &Manifest, sources: &Sources<'_>) ->
             added.insert(name);
         }
     }
-    let unused: Vec<&str> =
-        manifest.libraries.iter().map(|library| library.name.as_str()).filter(|&name| !added.contains(name)).collect();
+    let unused: Vec<&str> = manifest
+        .libraries
+        .iter()
+        .map(|library| library.name.as_str())
+        .filter(|&name| !added.contains(name))
+        .collect();
     ensure!(unused.is_empty(), "the manifest lists libraries that nothing needs: {}", unused.join(", "));
     Ok(())
 }
@@ -211,7 +216,9 @@ fn inputs(tree: &Tree) -> Result<Inputs> {
         inputs = match node {
             Node::Directory { mode } => inputs.value(path, format!("directory {mode:o}")),
             Node::Symlink { target } => inputs.value(path, format!("symlink {target}")),
-            Node::Bytes { mode, contents } => inputs.value(path, format!("file {mode:o}")).value(path, contents),
+            Node::Bytes { mode, contents } => {
+                inputs.value(path, format!("file {mode:o}")).value(path, contents)
+            }
             Node::Copy { mode, source } => inputs.value(path, format!("file {mode:o}")).file(path, source)?,
         };
     }
