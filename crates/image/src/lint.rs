@@ -298,7 +298,7 @@ mod tests {
         assert_eq!(found(0o2755), Problem::SetId);
         assert_eq!(found(0o777), Problem::WorldWritable);
         let folder = problems(|root| {
-            fs::set_permissions(root.join("usr/bin"), PermissionsExt::from_mode(0o777)).unwrap()
+            fs::set_permissions(root.join("usr/bin"), PermissionsExt::from_mode(0o777)).unwrap();
         });
         assert_eq!(folder, [("/usr/bin".to_owned(), Problem::WorldWritable)]);
     }
