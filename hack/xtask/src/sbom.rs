@@ -24,6 +24,20 @@ const LINUX: &str = "x86_64-unknown-linux-gnu";
 /// Its programs are in the image as they are: stub and boot loader.
 const EFI_PACKAGES: &[&str] = &["systemd-boot-efi", "ca-certificates"];
 
+/// Licences of packages whose copyright file no machine can read, or names a mixture: as a person read it.
+const READ_BY_HAND: &[(&str, &str)] = &[
+    ("ca-certificates", "MPL-2.0"), // the certificates, which is all that is used
+    ("libbsd0", "BSD-3-Clause AND BSD-2-Clause AND ISC AND MIT"),
+    ("libc6", "LGPL-2.1-or-later"),
+    ("libedit2", "BSD-3-Clause"),
+    ("libgnutls30", "LGPL-2.1-or-later"),
+    ("libmd0", "BSD-3-Clause AND BSD-2-Clause AND ISC"),
+    ("libpcre2-8-0", "BSD-3-Clause"),
+    ("libselinux1", "libselinux-1.0"),
+    ("libtasn1-6", "LGPL-2.1-or-later"),
+    ("libtinfo6", "X11"),
+];
+
 /// Writes the document, unless it is there already.
 pub(crate) fn build(
     components: &Components,
@@ -98,7 +112,6 @@ fn linked_crates(metadata: &Value, roots: &[&str]) -> Option<BTreeSet<Package>> 
             origin: Origin::Cargo,
             name: text("name")?,
             version: text("version")?,
-            // Old manifests separate alternatives with a slash.
             licence: text("license")
                 .map_or_else(|| NO_ASSERTION.to_owned(), |name| name.replace('/', " OR ")),
             checksum: None,
@@ -113,6 +126,11 @@ fn linked_crates(metadata: &Value, roots: &[&str]) -> Option<BTreeSet<Package>> 
     Some(found)
 }
 
+/// Old manifests separate alternatives with a slash.
+fn modern(licence: &str) -> String {
+    licence.split('/').map(str::trim).collect::<Vec<_>>().join(" OR ")
+}
+
 /// The Go modules of every upstream program in the image, with the licences in their sources.
 fn go(components: &Components) -> Result<BTreeSet<Package>> {
     let mut modules = BTreeSet::new();
@@ -123,7 +141,10 @@ fn go(components: &Components) -> Result<BTreeSet<Package>> {
     modules.retain(|(_, version)| version != "(devel)" && !version.is_empty());
     let licences = licences(&modules)?;
     let packages = modules.into_iter().map(|(name, version)| {
-        let licence = licences.get(&name).cloned().unwrap_or_else(|| NO_ASSERTION.to_owned());
+        let licence = match name.as_str() {
+            "std" | "stdlib" => "BSD-3-Clause".to_owned(), // Go itself
+            name => licences.get(name).cloned().unwrap_or_else(|| NO_ASSERTION.to_owned()),
+        };
         Package { origin: Origin::Golang, name, version, licence, checksum: None }
     });
     Ok(packages.collect())
@@ -198,7 +219,10 @@ fn spdx(name: &str) -> &str {
 
 fn debian_package(name: &str, package: &Unpacked) -> Package {
     let copyright = package.root.join("usr/share/doc").join(name).join("copyright");
-    let licence = fs::read_to_string(copyright).ok().and_then(|text| licence::of_debian(&text));
+    let by_hand =
+        READ_BY_HAND.iter().find(|(known, _)| *known == name).map(|(_, licence)| (*licence).to_owned());
+    let read = || fs::read_to_string(copyright).ok().and_then(|text| licence::of_debian(&text));
+    let licence = by_hand.or_else(read);
     Package {
         origin: Origin::Debian,
         name: name.to_owned(),
