@@ -112,8 +112,7 @@ fn linked_crates(metadata: &Value, roots: &[&str]) -> Option<BTreeSet<Package>> 
             origin: Origin::Cargo,
             name: text("name")?,
             version: text("version")?,
-            licence: text("license")
-                .map_or_else(|| NO_ASSERTION.to_owned(), |name| name.replace('/', " OR ")),
+            licence: text("license").map_or_else(|| NO_ASSERTION.to_owned(), |name| modern(&name)),
             checksum: None,
         });
         for dependency in nodes.get(id)?["deps"].as_array()? {
