@@ -76,7 +76,8 @@ fn report(results: &[(Tier, Tally, Duration)], total: Duration) -> Result<()> {
     for failed in &sum.failed {
         progress::note("failed", failed);
     }
-    println!("{sum} in {}", elapsed(total));
+    progress::note("all tiers", &format!("in {}", elapsed(total)));
+    println!("{sum}");
     if sum.failed.is_empty() { Ok(()) } else { bail!("tests failed") }
 }
 

@@ -44,6 +44,7 @@ fn apid() -> ServiceSpec {
     let probe = Probe::Tcp { address: (std::net::Ipv4Addr::LOCALHOST, ports::API).into() };
     ServiceSpec {
         command: vec!["/usr/bin/apid".into()],
+        environment: one_arena(),
         user: Some(ids::APID),
         capabilities: Some(Vec::new()),
         no_new_privileges: true,
@@ -54,6 +55,11 @@ fn apid() -> ServiceSpec {
         stop_timeout_ms: 3_000,
         ..ServiceSpec::default()
     }
+}
+
+/// glibc's malloc keeps a heap per thread; for a few small threads that is memory for nothing. `mallopt(3)`.
+fn one_arena() -> BTreeMap<String, String> {
+    BTreeMap::from([("MALLOC_ARENA_MAX".to_owned(), "1".to_owned())])
 }
 
 /// What a person sees on the screen or the serial line.

@@ -6,7 +6,7 @@ use corten_constants::{ids, ports};
 use corten_resources::runtime::{Directory, Probe, ServiceSpec};
 use serde_json::json;
 
-use super::{Component, File, command, flags, health, loopback, secret, unprivileged};
+use super::{Component, File, command, first_in_line, flags, health, loopback, secret, unprivileged};
 use crate::controllers::k8s::inputs::Inputs;
 
 const NAME: &str = "kube-apiserver";
@@ -26,6 +26,7 @@ pub(super) fn kube_apiserver(inputs: &Inputs) -> Component {
         directories: vec![Directory { path: AUDIT_DIR.into(), mode: 0o700, uid: ids::KUBE_APISERVER }],
         readiness: Some(probe("/readyz")),
         health: Some(health(probe("/livez"), 10_000)),
+        cgroup: first_in_line(),
         oom_score_adj: -997,
         stop_timeout_ms: 10_000,
         environment: memory_saving(),

@@ -13,7 +13,7 @@ use std::collections::BTreeMap;
 use std::net::{Ipv4Addr, SocketAddr};
 
 use corten_constants::{ids, paths};
-use corten_resources::runtime::{HealthCheck, Probe, ServiceSpec};
+use corten_resources::runtime::{CgroupLimits, HealthCheck, Probe, ServiceSpec};
 use sha2::{Digest, Sha256};
 
 use super::inputs::Inputs;
@@ -104,6 +104,12 @@ fn flags(ours: &[(&str, String)], overrides: &BTreeMap<String, String>) -> Vec<S
     kept.map(|(name, value)| format!("--{name}={value}"))
         .chain(overrides.iter().map(|(name, value)| format!("--{name}={value}")))
         .collect()
+}
+
+/// Everything else waits for these two, so they come first where the processors are short: while images are imported at
+/// boot, or when pods take all they can get. The default weight is 100.
+fn first_in_line() -> CgroupLimits {
+    CgroupLimits { cpu_weight: Some(400), ..CgroupLimits::default() }
 }
 
 /// Polls a probe every `interval_ms`; three misses make the service unhealthy.
