@@ -30,7 +30,12 @@ pub(super) fn into(root: &Utf8Path, handover: &Handover) -> Result<Infallible, I
     mount::move_mount(".".into(), "/".into())?;
     std::os::unix::fs::chroot(".").map_err(step("change the root"))?;
     std::env::set_current_dir("/").map_err(step("enter the root"))?;
-    let error = std::process::Command::new(MACHINED).env_clear().envs(handover.encode()).exec();
+    let error = std::process::Command::new(MACHINED)
+        .env_clear()
+        .envs(handover.encode())
+        // glibc's malloc keeps a heap per thread, and machined's threads mostly wait: mallopt(3).
+        .env("MALLOC_ARENA_MAX", "2")
+        .exec();
     Err(step("start /usr/bin/machined")(error))
 }
 
