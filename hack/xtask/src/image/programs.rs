@@ -4,13 +4,14 @@
 //! `CORTEN_PROFILE=image-dev` compiles faster and larger, for work on the image itself.
 
 use std::env;
+use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use anyhow::{Context as _, Result};
 
-use crate::cache;
-use crate::progress::{self, Step};
+use crate::cache::{self, Inputs};
+use crate::progress;
 
 const TARGET: &str = "x86_64-unknown-linux-gnu";
 /// Packages and the programs that they make.
@@ -35,14 +36,50 @@ impl Programs {
     }
 }
 
-/// Compiles what changed.
+/// What the programs are made of, besides the crates in Cargo.lock.
+const SOURCES: &[&str] = &["crates", "machined", "osctl", "components/pause", "tests/workload"];
+/// Files that decide how they are compiled.
+const SETTINGS: &[&str] = &["Cargo.toml", "Cargo.lock", "rust-toolchain.toml", ".cargo/config.toml"];
+
+/// Compiles what changed; programs of the same sources are taken from the cache.
 pub(crate) fn build() -> Result<Programs> {
     let profile = env::var("CORTEN_PROFILE").unwrap_or_else(|_| "release".to_owned());
+    let names: Vec<&str> = PROGRAMS.iter().map(|(_, program)| *program).collect();
+    let folder = cache::build("image/programs", &inputs(&profile)?, &names, |result| {
+        let compiled = compile(&profile)?;
+        for name in &names {
+            fs::copy(compiled.join(name), result.join(name)).with_context(|| format!("keep {name}"))?;
+        }
+        Ok(())
+    })?;
+    for name in ["machined", "osctl"] {
+        cache::place(&folder.join(name), &cache::out_dir().join("bin").join(name))?;
+    }
+    Ok(Programs(folder))
+}
+
+fn inputs(profile: &str) -> Result<Inputs> {
+    let root = cache::workspace_root();
+    let compiler = progress::output(Command::new("rustc").current_dir(&root).arg("--version"))?;
+    let flags = flags(Path::new("/corten"), Path::new("/cargo")).join(" ");
+    let mut inputs =
+        Inputs::new().value("profile", profile).value("compiler", compiler).value("flags", flags);
+    for folder in SOURCES {
+        inputs = inputs.folder(folder, &root.join(folder))?;
+    }
+    for file in SETTINGS {
+        inputs = inputs.file(file, &root.join(file))?;
+    }
+    Ok(inputs)
+}
+
+/// The folder with what cargo made.
+fn compile(profile: &str) -> Result<PathBuf> {
     // A folder of its own: other flags than the ones of a plain `cargo build`, and another lock.
     let target = cache::out_dir().join("target");
     let mut command = Command::new(env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
     command.current_dir(cache::workspace_root()).args(["build", "--locked", "--target", TARGET]);
-    command.args(["--profile", &profile]).arg("--target-dir").arg(&target);
+    command.args(["--profile", profile]).arg("--target-dir").arg(&target);
     if profile == "image-dev" {
         for setting in DEV_PROFILE {
             command.arg("--config").arg(format!("profile.image-dev.{setting}"));
@@ -55,15 +92,8 @@ pub(crate) fn build() -> Result<Programs> {
     command.env("CARGO_ENCODED_RUSTFLAGS", flags.join("\x1f"));
     // C code in crates, for what the compiler writes about where a file was.
     command.env("CFLAGS", format!("-ffile-prefix-map={}=/cargo", cargo_home()?.display()));
-    let step = Step::start("programs", &format!("compiling, profile {profile}"));
     progress::run("programs", &mut command)?;
-    step.done("compiled");
-
-    let folder = target.join(TARGET).join(&profile);
-    for name in ["machined", "osctl"] {
-        cache::place(&folder.join(name), &cache::out_dir().join("bin").join(name))?;
-    }
-    Ok(Programs(folder))
+    Ok(target.join(TARGET).join(profile))
 }
 
 fn flags(root: &Path, cargo_home: &Path) -> Vec<String> {
