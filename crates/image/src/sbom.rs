@@ -20,6 +20,8 @@ pub enum Origin {
     Golang,
     /// A Debian package.
     Debian,
+    /// A program of an upstream project, built from Go modules.
+    Upstream,
 }
 
 /// A package in the image.
@@ -44,6 +46,7 @@ impl Package {
         match self.origin {
             Origin::Cargo => format!("pkg:cargo/{}@{version}", self.name),
             Origin::Golang => format!("pkg:golang/{}@{version}", self.name),
+            Origin::Upstream => format!("pkg:generic/{}@{version}", self.name),
             Origin::Debian => format!("pkg:deb/debian/{}@{version}?arch=amd64", self.name),
         }
     }
@@ -133,6 +136,7 @@ mod tests {
         for (origin, name, version, purl) in [
             (Origin::Cargo, "tokio", "1.0.0", "pkg:cargo/tokio@1.0.0"),
             (Origin::Golang, "k8s.io/api", "v0.36.3", "pkg:golang/k8s.io/api@v0.36.3"),
+            (Origin::Upstream, "etcd", "v3.7.3", "pkg:generic/etcd@v3.7.3"),
             (Origin::Debian, "libc6", "2.36-9+deb12u1", "pkg:deb/debian/libc6@2.36-9%2Bdeb12u1?arch=amd64"),
         ] {
             assert_eq!(package(origin, name, version).purl(), purl);

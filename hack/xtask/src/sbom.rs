@@ -130,23 +130,31 @@ fn modern(licence: &str) -> String {
     licence.split('/').map(str::trim).collect::<Vec<_>>().join(" OR ")
 }
 
-/// The Go modules of every upstream program in the image, with the licences in their sources.
+/// The upstream programs in the image and their Go modules, with the licences in their sources.
 fn go(components: &Components) -> Result<BTreeSet<Package>> {
     let mut modules = BTreeSet::new();
+    let mut packages = BTreeSet::new();
     for program in components.at(Place::Node).chain(components.at(Place::Container)) {
         modules.extend(components::go_modules(&program.path)?);
+        packages.insert(Package {
+            origin: Origin::Upstream,
+            name: program.component.clone(),
+            version: program.version.clone(),
+            licence: program.licence.clone(),
+            checksum: None,
+        });
     }
     // A program of ours has no version that a module could be fetched by.
     modules.retain(|(_, version)| version != "(devel)" && !version.is_empty());
     let licences = licences(&modules)?;
-    let packages = modules.into_iter().map(|(name, version)| {
+    packages.extend(modules.into_iter().map(|(name, version)| {
         let licence = match name.as_str() {
             "std" | "stdlib" => "BSD-3-Clause".to_owned(), // Go itself
             name => licences.get(name).cloned().unwrap_or_else(|| NO_ASSERTION.to_owned()),
         };
         Package { origin: Origin::Golang, name, version, licence, checksum: None }
-    });
-    Ok(packages.collect())
+    }));
+    Ok(packages)
 }
 
 /// Licence by module. Kept, because looking needs the sources, which a warm cache does not.

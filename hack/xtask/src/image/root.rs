@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use anyhow::{Context as _, Result, bail, ensure};
-use corten_image::manifest::{LIBRARIES, Manifest, Source};
+use corten_image::manifest::{LIBRARIES, Manifest, Source, Symlink};
 use corten_image::tree::{Node, Tree};
 use corten_image::verity::{self, RootHash};
 use corten_image::{elf, lint};
@@ -14,7 +14,7 @@ use corten_image::{elf, lint};
 use super::debian::Unpacked;
 use super::programs::Programs;
 use crate::cache::{self, Inputs};
-use crate::components::Components;
+use crate::components::{Components, Place};
 use crate::kernel::{self, Kernel};
 use crate::progress;
 
@@ -75,6 +75,7 @@ impl Root {
 /// Puts the tree together.
 pub(crate) fn tree(manifest: &Manifest, sources: &Sources<'_>) -> Result<Tree> {
     let mut tree = Tree::default();
+    check_names(manifest, sources.components)?;
     for directory in &manifest.directories {
         tree.add(&directory.path, Node::Directory { mode: directory.mode.0 })?;
     }
@@ -94,6 +95,27 @@ pub(crate) fn tree(manifest: &Manifest, sources: &Sources<'_>) -> Result<Tree> {
     }
     add_libraries(&mut tree, manifest, sources)?;
     Ok(tree)
+}
+
+/// Every upstream program for nodes is in the manifest, with all of its names.
+fn check_names(manifest: &Manifest, components: &Components) -> Result<()> {
+    for program in components.at(Place::Node) {
+        let source = Source::Component { component: program.name.clone() };
+        let listed = manifest.files.iter().any(|file| file.from == source);
+        ensure!(listed, "components/versions.toml has {} for nodes, the manifest does not", program.name);
+        for link in &program.links {
+            let same = |symlink: &Symlink| {
+                symlink.target == program.name && symlink.path.ends_with(&format!("/{link}"))
+            };
+            let listed = manifest.symlinks.iter().any(same);
+            ensure!(
+                listed,
+                "components/versions.toml starts {} as {link}, the manifest does not",
+                program.name
+            );
+        }
+    }
+    Ok(())
 }
 
 impl Sources<'_> {
