@@ -37,7 +37,7 @@ kind: Pod
 metadata: {name: first}
 spec:
   containers:
-  - {name: workload, image: corten.dev/workload:latest, imagePullPolicy: Never, args: [sleep]}
+  - {name: workload, image: 'corten.dev/workload:latest', imagePullPolicy: Never, args: [sleep]}
 ";
 
 /// A node that was switched on.
@@ -205,16 +205,18 @@ impl Guest {
         };
         let deadline = Instant::now() + self.node()?.timeouts().ready();
         let phase = ["get", "pod", "first", "--output", "jsonpath={.status.phase}"];
-        let mut applied = false;
+        // The default service account comes a moment after the API server.
+        let mut applied = kubectl(&["apply", "--filename", manifest.as_str()]);
         loop {
-            // The default service account comes a moment after the API server.
-            applied = applied || kubectl(&["apply", "--filename", manifest.as_str()]).is_ok();
-            let seen = kubectl(&phase);
-            if seen.as_deref().is_ok_and(|phase| phase == "Running") {
-                return Ok(());
-            }
-            if Instant::now() > deadline {
-                bail!("the pod does not run: {seen:?}");
+            let seen = match &applied {
+                Ok(_) => kubectl(&phase),
+                Err(error) => Err(anyhow::anyhow!("{error:#}")),
+            };
+            match seen {
+                Ok(phase) if phase == "Running" => return Ok(()),
+                seen if Instant::now() > deadline => bail!("the pod does not run: {seen:?}"),
+                Err(_) if applied.is_err() => applied = kubectl(&["apply", "--filename", manifest.as_str()]),
+                _ => {}
             }
             sleep(LOOK).await;
         }

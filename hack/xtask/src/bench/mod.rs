@@ -60,13 +60,16 @@ pub(crate) struct Args {
     /// Leave docs/specification as it is
     #[arg(long)]
     keep: bool,
+    /// Measure what is in _out, and do not look whether it is up to date
+    #[arg(long)]
+    no_build: bool,
 }
 
 /// Measures, prints, and writes `docs/specification.json` and `.md`.
 pub(crate) fn run(args: &Args) -> Result<()> {
     let parts: Vec<Part> =
         ALL.into_iter().filter(|part| args.only.is_empty() || args.only.contains(part)).collect();
-    let report = measure(&parts, args.boots)?;
+    let report = measure(&parts, args)?;
     if args.json {
         println!("{}", serde_json::to_string_pretty(&report)?);
     } else {
@@ -81,32 +84,53 @@ pub(crate) fn page() -> Result<Option<String>> {
     Ok(report.map(|report| page::markdown(&report)))
 }
 
-fn measure(parts: &[Part], boots: usize) -> Result<Report> {
-    // Everything is built first and up to date, so that what is measured is this commit and not its compiler.
-    let needs_image = parts.iter().any(|part| matches!(part, Part::Sizes | Part::Direct | Part::Firmware));
-    let image = if needs_image { Some(built()?) } else { None };
-    let programs = if parts.contains(&Part::Rpc) { Some(programs::build()?) } else { None };
+fn measure(parts: &[Part], args: &Args) -> Result<Report> {
+    let built = built(parts, args.no_build)?;
     progress::header("Benchmark");
     let mut sections = Vec::new();
     for part in parts {
-        let image = || image.as_ref().context("the image was not built");
         sections.push(match part {
-            Part::Sizes => sizes::measure(image()?)?,
+            Part::Sizes => sizes::measure(&built)?,
             Part::Store => store::measure()?,
-            Part::Rpc => {
-                let programs = programs.as_ref().context("the programs were not built")?;
-                rpc::measure(&programs.path("machined"), &programs.path("osctl"))?
-            }
-            Part::Direct => boot::direct(image()?, boots)?,
-            Part::Firmware => boot::firmware(image()?, boots)?,
+            Part::Rpc => rpc::measure(&built.machined, &built.osctl)?,
+            Part::Direct => boot::direct(&built, args.boots)?,
+            Part::Firmware => boot::firmware(&built, args.boots)?,
         });
     }
     Ok(Report { sections })
 }
 
-fn built() -> Result<Artifacts> {
-    packages::ensure(Group::Qemu)?;
-    image::build()
+/// Brings up to date what the parts need, so that what is measured is this commit.
+fn built(parts: &[Part], no_build: bool) -> Result<Artifacts> {
+    let boots = parts.iter().any(|part| matches!(part, Part::Direct | Part::Firmware));
+    if boots {
+        packages::ensure(Group::Qemu)?;
+    }
+    if !no_build && (boots || parts.contains(&Part::Sizes)) {
+        return image::build();
+    }
+    if !no_build && parts.contains(&Part::Rpc) {
+        programs::build()?;
+    }
+    Ok(in_out())
+}
+
+/// What an earlier build left.
+fn in_out() -> Artifacts {
+    let out = |name| cache::out_dir().join(name);
+    Artifacts {
+        root: out("root.img"),
+        root_hash: out("roothash"),
+        vmlinuz: out("vmlinuz"),
+        initramfs: out("initramfs"),
+        cmdline: out("cmdline"),
+        uki: out("corten.efi"),
+        disk: out("corten.raw"),
+        sbom: out("sbom.spdx.json"),
+        workload: out("images/workload.tar"),
+        machined: out("bin/machined"),
+        osctl: out("bin/osctl"),
+    }
 }
 
 fn keep(newer: Report) -> Result<()> {
