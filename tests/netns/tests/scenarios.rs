@@ -1,8 +1,15 @@
 //! Runs each scenario in namespaces of its own.
 
-#![expect(clippy::expect_used, clippy::print_stdout, reason = "tests may fail loudly, and say what they skip")]
+#![expect(
+    clippy::expect_used,
+    clippy::print_stdout,
+    reason = "tests may fail loudly, and say what they skip"
+)]
 
 use std::process::{Command, Output};
+
+/// A scenario that hangs is killed; unshare ignores everything else.
+const DEADLINE: [&str; 3] = ["-s", "KILL", "150"];
 
 /// Starts `scenario NAME` as PID 1 of new PID, mount and network namespaces, and expects success.
 fn holds(name: &str) {
@@ -12,7 +19,8 @@ fn holds(name: &str) {
     }
     let program = env!("CARGO_BIN_EXE_scenario");
     let namespaces = ["--pid", "--fork", "--kill-child", "--mount", "--net", "--mount-proc", "--"];
-    let run = Command::new("unshare").args(namespaces).args([program, name]).output();
+    let run =
+        Command::new("timeout").args(DEADLINE).arg("unshare").args(namespaces).args([program, name]).output();
     let Output { status, stdout, stderr } = run.expect("unshare of util-linux is there");
     let (stdout, stderr) = (String::from_utf8_lossy(&stdout), String::from_utf8_lossy(&stderr));
     print!("{stdout}");

@@ -14,7 +14,7 @@ use std::os::fd::OwnedFd;
 use std::os::unix::fs::OpenOptionsExt;
 use std::os::unix::process::CommandExt;
 use std::process::Stdio;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, sync_channel};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
 use std::time::Duration;
@@ -32,6 +32,9 @@ use super::{Command, Output};
 
 /// How often to look without being told.
 const POLL: Duration = Duration::from_secs(1);
+
+/// Whether this process has a reaper that takes every child.
+static REAPS_EVERYTHING: AtomicBool = AtomicBool::new(false);
 
 /// How a process ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -140,7 +143,12 @@ impl Reaper {
     /// Starts the thread. It must be called within a tokio runtime, once per process.
     pub fn start() -> io::Result<Self> {
         let is_init = std::process::id() == 1;
-        Self::with_mode(is_init || rustix::process::child_subreaper()?.is_some())
+        let reaps_everything = is_init || rustix::process::child_subreaper()?.is_some();
+        if reaps_everything && REAPS_EVERYTHING.swap(true, Ordering::Relaxed) {
+            // A second one would take the first one's children, and keep their exits to itself.
+            return Err(io::ErrorKind::AlreadyExists.into());
+        }
+        Self::with_mode(reaps_everything)
     }
 
     fn with_mode(reaps_everything: bool) -> io::Result<Self> {

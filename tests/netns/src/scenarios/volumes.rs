@@ -21,12 +21,12 @@ struct Disk {
 }
 
 impl Disk {
-    fn new(name: &str) -> Result<Self> {
+    fn new(name: &str, reaper: &Reaper) -> Result<Self> {
         let backing = Utf8Path::new("/images").join(name);
         let file = File::options().read(true).write(true).create_new(true).open(&backing)?;
         file.set_len(SIZE)?;
         let device = LoopDevice::attach(&backing)?;
-        Ok(Self { path: device.path().to_owned(), _device: device, file, reaper: Reaper::start()? })
+        Ok(Self { path: device.path().to_owned(), _device: device, file, reaper: reaper.clone() })
     }
 
     async fn bring_up(&self, volume: &Volume) -> Result<bool, VolumeError> {
@@ -37,8 +37,9 @@ impl Disk {
 /// An empty device is formatted and mounted; the next time it is only mounted, and what was written is there.
 pub(super) async fn life() -> Result<()> {
     enter_root()?;
+    let reaper = Reaper::start()?;
     let [state, ephemeral] = &VOLUMES;
-    let disk = Disk::new("state")?;
+    let disk = Disk::new("state", &reaper)?;
     ensure!(disk.bring_up(state).await?, "it was empty");
     let id = fs::read_to_string("/etc/machine-id")?;
     let options = options_of(state)?;
@@ -51,7 +52,7 @@ pub(super) async fn life() -> Result<()> {
     ensure!(fs::read_to_string("/system/state/config")? == "kept");
     ensure!(fs::read_to_string("/etc/machine-id")? == id, "the machine is the same");
 
-    let disk = Disk::new("ephemeral")?;
+    let disk = Disk::new("ephemeral", &reaper)?;
     ensure!(disk.bring_up(ephemeral).await?);
     ensure!(mount::is_mounted("/opt/cni/bin".into())?);
     fs::write("/opt/cni/bin/own-plugin", "")?;
@@ -63,6 +64,7 @@ pub(super) async fn life() -> Result<()> {
 /// Whatever is not ours stays byte for byte.
 pub(super) async fn refusals() -> Result<()> {
     enter_root()?;
+    let reaper = Reaper::start()?;
     let data: [(&str, u64, &[u8]); 4] = [
         ("xfs", 0, b"XFSB"),
         ("luks", 0, b"LUKS\xba\xbe"),
@@ -70,7 +72,7 @@ pub(super) async fn refusals() -> Result<()> {
         ("tail", SIZE - 4096, b"the label of a pool"),
     ];
     for (name, at, bytes) in data {
-        let disk = Disk::new(name)?;
+        let disk = Disk::new(name, &reaper)?;
         disk.file.write_all_at(bytes, at)?;
         disk.file.sync_all()?;
         let before = fs::read(Utf8Path::new("/images").join(name))?;
@@ -85,9 +87,9 @@ pub(super) async fn refusals() -> Result<()> {
 /// Formatting that was cut off is done again, and a file system that was in use is repaired.
 pub(super) async fn power_cut() -> Result<()> {
     enter_root()?;
+    let reaper = Reaper::start()?;
     let [state, ephemeral] = &VOLUMES;
-    let disk = Disk::new("half")?;
-    // A first life leaves a valid mark behind, to be copied.
+    let disk = Disk::new("half", &reaper)?;
     disk.file.write_all_at(b"half of a file system", 1 << 20)?;
     disk.file.write_all_at(&formatting_mark(), SIZE - 512)?;
     disk.file.sync_all()?;
@@ -96,7 +98,7 @@ pub(super) async fn power_cut() -> Result<()> {
     disk.file.read_exact_at(&mut mark, SIZE - 512)?;
     ensure!(mark == [0; 512], "the mark is gone");
 
-    let disk = Disk::new("dirty")?;
+    let disk = Disk::new("dirty", &reaper)?;
     ensure!(disk.bring_up(ephemeral).await?);
     fs::write("/var/file", "written before the power was cut")?;
     nix::unistd::sync();
@@ -107,7 +109,6 @@ pub(super) async fn power_cut() -> Result<()> {
     drop(disk);
     let backing = Utf8Path::new("/images/cut");
     let device = LoopDevice::attach(backing)?;
-    let reaper = Reaper::start()?;
     ensure!(!bring_up(ephemeral, device.path(), &reaper, |_| {}).await?, "it is repaired, not formatted");
     ensure!(fs::read_to_string("/var/file")? == "written before the power was cut");
     Ok(())
@@ -125,7 +126,8 @@ fn formatting_mark() -> [u8; 512] {
 /// A root of tmpfs with the host's programs and devices in it, and empty places for the volumes.
 fn enter_root() -> Result<()> {
     mount::make_private("/".into())?;
-    let dir = Utf8PathBuf::try_from(tempfile::tempdir()?.keep())?;
+    // Any directory that every host has; only this namespace sees what is mounted there.
+    let dir = Utf8Path::new("/mnt");
     Mount::pseudo("tmpfs", dir.as_str(), Flags::empty(), "mode=0755").mount()?;
     for name in ["usr", "bin", "sbin", "lib", "lib64", "dev", "proc", "sys"] {
         let (from, to) = (Utf8Path::new("/").join(name), dir.join(name));
@@ -140,7 +142,7 @@ fn enter_root() -> Result<()> {
     for name in ["etc", "run", "tmp", "images", "var", "system/state", "opt/cni/bin"] {
         fs::create_dir_all(dir.join(name))?;
     }
-    std::os::unix::fs::chroot(&dir)?;
+    std::os::unix::fs::chroot(dir)?;
     std::env::set_current_dir("/")?;
     Ok(())
 }
