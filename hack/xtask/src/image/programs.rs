@@ -37,7 +37,7 @@ impl Programs {
 }
 
 /// What the programs are made of, besides the crates in Cargo.lock.
-const SOURCES: &[&str] = &["crates", "machined", "osctl", "components/pause", "tests/workload"];
+const SOURCES: &[&str] = &["crates", "installer", "machined", "osctl", "components/pause", "tests/workload"];
 /// Files that decide how they are compiled.
 const SETTINGS: &[&str] = &["Cargo.toml", "Cargo.lock", "rust-toolchain.toml", ".cargo/config.toml"];
 
