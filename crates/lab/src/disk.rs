@@ -25,6 +25,13 @@ pub(crate) fn overwrite(file: &Utf8Path, offset: u64, length: u64, pattern: u8) 
     run("qemu-io", "qemu-utils", command.args(["-f", "qcow2", "-c", &order, file.as_str()])).map(drop)
 }
 
+/// Gives a layer another size; what lay behind the new end is lost.
+pub(crate) fn resize(file: &Utf8Path, mib: u32) -> Result<(), LabError> {
+    let mut command = Command::new("qemu-img");
+    command.args(["resize", "-q", "-f", "qcow2", "--shrink", file.as_str(), &format!("{mib}M")]);
+    run("qemu-img", "qemu-utils", &mut command).map(drop)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -45,7 +45,8 @@ impl Image {
             return Self::open(Utf8Path::new(&dir));
         }
         let folder = |path: std::io::Result<std::path::PathBuf>| Utf8PathBuf::from_path_buf(path.ok()?).ok();
-        let beside = folder(std::env::current_exe()).and_then(|program| Some(program.parent()?.parent()?.to_owned()));
+        let beside =
+            folder(std::env::current_exe()).and_then(|program| Some(program.parent()?.parent()?.to_owned()));
         let here = folder(std::env::current_dir()).unwrap_or_else(|| Utf8PathBuf::from("."));
         let above = here.ancestors().map(|dir| dir.join("_out"));
         let found = beside.into_iter().chain(above).find(|dir| dir.join(DISK).exists());

@@ -245,6 +245,17 @@ impl Node {
         disk::overwrite(&self.spec.file(files::DISK), offset, length, pattern)
     }
 
+    /// Cuts or lengthens the disk of a node that is off.
+    ///
+    /// # Errors
+    /// When the node runs or has no disk.
+    pub fn resize_disk(&self, mib: u32) -> Result<(), LabError> {
+        if self.running() {
+            return Err(LabError::Unsupported(format!("node {} has its disk open", self.spec.name)));
+        }
+        disk::resize(&self.spec.file(files::DISK), mib)
+    }
+
     /// Kills QEMU and removes the folder.
     ///
     /// # Errors

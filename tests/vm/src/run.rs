@@ -19,7 +19,7 @@ pub fn vm_test<F: AsyncFnOnce(&Lab) -> Result<()>>(body: F) {
     // A test that failed poisons the lock, and the next one has nothing to do with that.
     let _turn = ONE_AT_A_TIME.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
     if let Err(error) = run(&name, body) {
-        panic!("{name}: {error:?}");
+        panic!("{error:#}");
     }
 }
 

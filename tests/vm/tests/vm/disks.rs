@@ -36,7 +36,7 @@ fn a_flipped_byte_in_the_root_image_stops_the_boot() {
         let again = node.machine().console().mark();
         node.machine().wait_console("is corrupted", again, lab.timeouts().seconds(40)).await?;
         ensure!(node.status().await.is_err(), "the API answers from a damaged root");
-        Ok(())
+        Ok(node.machine().power_cut().await?)
     });
 }
 
@@ -51,18 +51,16 @@ fn a_machine_without_its_disk_says_so_and_tries_again() {
         machine.wait_console("no partition has the UUID", mark, patience).await?;
         let again = machine.console().mark();
         machine.wait_console("no partition has the UUID", again, patience).await?;
-        machine.power_cut().await?;
-        Ok(())
+        Ok(machine.power_cut().await?)
     });
 }
 
 #[test]
 fn a_disk_that_is_too_small_is_named_on_the_console_and_in_the_status() {
     vm_test(async |lab| {
-        let mut options = lab.options("small");
-        // As large as the image: there is room for neither STATE nor EPHEMERAL.
-        options.disk_gib = None;
-        let node = lab.prepare(&options).await?;
+        let node = lab.prepare(&lab.options("small")).await?;
+        // The slots end at 5137 MiB: there is room for neither STATE nor EPHEMERAL.
+        node.machine().resize_disk(5200)?;
         let mark = node.machine().start().await?;
         node.machine().wait_console("too small", mark, lab.timeouts().seconds(20)).await?;
         node.wait_api().await?;
