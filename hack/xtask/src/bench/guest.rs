@@ -21,12 +21,23 @@ use tokio::time::sleep;
 use crate::cache;
 use crate::progress;
 
-/// Between two questions whether the API answers: short, because this is what is measured.
-const SOON: Duration = Duration::from_millis(20);
+/// How often to ask, and how long a connection attempt may take.
+#[derive(Debug, Clone, Copy)]
+struct Pace {
+    pause: Duration,
+    attempt: Duration,
+}
+
+impl Pace {
+    /// Does it answer at all? Often, because this is what is measured; and an attempt is given up soon, because one
+    /// to a machine that has no network yet hangs in QEMU.
+    const DIALLING: Self = Self { pause: Duration::from_millis(20), attempt: Duration::from_millis(700) };
+    /// How far is it? Seldom, because the node pays for the answer.
+    const LOOKING: Self = Self { pause: LOOK, attempt: CALL };
+}
+
 /// Between two looks at a node that answers.
 const LOOK: Duration = Duration::from_millis(250);
-/// A question to a node that is not up hangs in QEMU's network until this is over.
-const ATTEMPT: Duration = Duration::from_millis(500);
 const CALL: Duration = Duration::from_secs(10);
 /// Questions of which the quickest tells the offset of the clocks.
 const CLOCK_SAMPLES: usize = 8;
@@ -100,23 +111,19 @@ impl Guest {
         Ok(Client::connect(&self.context, &self.address, options).await?)
     }
 
-    async fn status(&self, patience: Duration) -> Result<StatusResponse> {
-        let client = self.connect(patience).await?;
-        let status = client.machine().status(StatusRequest {}).await;
-        Ok(status.map_err(|status| client.error(&status))?.into_inner())
-    }
-
     /// Asks until `wanted` holds, and returns that answer.
     async fn wait(
         &self,
         what: &str,
-        pause: Duration,
+        pace: Pace,
         wanted: impl Fn(&StatusResponse) -> bool,
     ) -> Result<StatusResponse> {
-        let deadline = Instant::now() + self.node()?.timeouts().ready();
+        // A busy machine is no failure here: the figures say how busy it was.
+        let deadline = Instant::now() + 2 * self.node()?.timeouts().ready();
+        let mut client = None;
         let mut last = String::from("no answer");
         while Instant::now() < deadline {
-            match self.status(ATTEMPT).await {
+            match self.status(&mut client, pace.attempt).await {
                 Ok(status) if wanted(&status) => return Ok(status),
                 Ok(status) => last = unmet(&status),
                 Err(error) => last = format!("{error:#}"),
@@ -124,14 +131,26 @@ impl Guest {
             if !self.node()?.running() {
                 bail!("the machine is off while waiting for {what}");
             }
-            sleep(pause).await;
+            sleep(pace.pause).await;
         }
         bail!("{what} did not happen in time; last: {last}")
     }
 
+    /// The status, over a connection that is kept for the next time unless it broke.
+    async fn status(&self, kept: &mut Option<Client>, patience: Duration) -> Result<StatusResponse> {
+        let client = match kept.take() {
+            Some(client) => client,
+            None => self.connect(patience).await?,
+        };
+        let status = client.machine().status(StatusRequest {}).await;
+        let status = status.map_err(|status| client.error(&status))?.into_inner();
+        *kept = Some(client);
+        Ok(status)
+    }
+
     /// Until the API answers.
     pub(super) async fn answers(&self) -> Result<Duration> {
-        self.wait("an answer of the API", SOON, |_| true).await?;
+        self.wait("an answer of the API", Pace::DIALLING, |_| true).await?;
         Ok(self.elapsed())
     }
 
@@ -172,7 +191,7 @@ impl Guest {
     /// Until the node is Ready in Kubernetes; returns the id of this boot.
     pub(super) async fn ready(&self, not_boot: &str) -> Result<String> {
         let ready = |status: &StatusResponse| status.kubernetes_ready && status.boot_id != not_boot;
-        Ok(self.wait("a Ready node", LOOK, ready).await?.boot_id)
+        Ok(self.wait("a Ready node", Pace::LOOKING, ready).await?.boot_id)
     }
 
     /// Each phase of this boot, in time since its kernel started.
