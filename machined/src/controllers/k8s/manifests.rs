@@ -1,6 +1,6 @@
 //! Applies what every cluster needs: rights of our components, and DNS.
 //!
-//! Reads `KubernetesConfig`, `MachineConfig` and `ServiceStatus`; owns `ManifestStatus`. Server-side apply with the field
+//! Reads `KubernetesConfig`, `MachineConfig`, `ResolverStatus` and `ServiceStatus`; owns `ManifestStatus`. Server-side apply with the field
 //! manager `corten`, so what an operator changed in other fields stays.
 
 use std::time::Duration;
@@ -8,6 +8,7 @@ use std::time::Duration;
 use corten_controller::{BoxError, Context, Controller, Next};
 use corten_resources::config::MachineConfig;
 use corten_resources::k8s::{KubernetesConfig, ManifestStatus, Role};
+use corten_resources::network::ResolverStatus;
 use corten_resources::runtime::ServiceStatus;
 use corten_store::Kind as _;
 use kube::api::{DynamicObject, Patch, PatchParams};
@@ -36,7 +37,7 @@ impl Controller for Manifests {
     }
 
     fn inputs(&self) -> &'static [&'static str] {
-        &[KubernetesConfig::NAME, MachineConfig::NAME, ServiceStatus::NAME]
+        &[KubernetesConfig::NAME, MachineConfig::NAME, ResolverStatus::NAME, ServiceStatus::NAME]
     }
 
     fn outputs(&self) -> &'static [&'static str] {
@@ -54,6 +55,7 @@ impl Controller for Manifests {
         let Some(dns) = dns else { return Ok(Next::Wait) };
         let values = [
             ("domain", machine.cluster.domain.clone()),
+            ("forward", forward(ctx).to_owned()),
             ("dns", dns.to_string()),
             ("image", COREDNS_IMAGE.to_owned()),
             ("replicas", "1".to_owned()),
@@ -79,6 +81,14 @@ impl Controller for Manifests {
             ctx.put::<ManifestStatus>(name, ManifestStatus { objects: objects.len(), applied, error })?;
         }
         Ok(next)
+    }
+}
+
+/// CoreDNS ends when it has nobody to forward to, so a cluster without a resolver of its own only answers for itself.
+fn forward(ctx: &Context) -> &'static str {
+    match ctx.get::<ResolverStatus>(ResolverStatus::ID) {
+        Some(resolver) if !resolver.spec.nameservers.is_empty() => "forward . /etc/resolv.conf",
+        _ => "",
     }
 }
 
@@ -125,12 +135,7 @@ mod tests {
 
     #[test]
     fn every_manifest_parses_and_no_placeholder_stays() {
-        let values = [
-            ("domain", "d".into()),
-            ("dns", "10.96.0.10".into()),
-            ("image", "i".into()),
-            ("replicas", "1".into()),
-        ];
+        let values = ["domain", "forward", "dns", "image", "replicas"].map(|name| (name, "10.96.0.10".to_owned()));
         for text in [include_str!("manifests/rbac.yaml"), include_str!("manifests/coredns.yaml")] {
             let text = fill(text, &values);
             assert!(!text.contains("{{"), "{text}");
