@@ -138,7 +138,12 @@ pub fn write(level: Level, message: &str) -> io::Result<()> {
 
 /// Lets `/dev/kmsg` take messages from user space without limit: by default it drops bursts.
 pub fn unlimited() -> io::Result<()> {
-    std::fs::write("/proc/sys/kernel/printk_devkmsg", "on")
+    const SETTING: &str = "/proc/sys/kernel/printk_devkmsg";
+    // Set on the command line, it cannot be set again, not even to the same value.
+    if std::fs::read_to_string(SETTING)?.trim() == "on" {
+        return Ok(());
+    }
+    std::fs::write(SETTING, "on\n")
 }
 
 /// Unprintable bytes are written as `\x1b`.

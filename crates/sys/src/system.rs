@@ -46,6 +46,12 @@ pub fn rlimit(resource: Resource) -> io::Result<(u64, u64)> {
     Ok(getrlimit(resource)?)
 }
 
+/// Lowers the priority of the calling thread, and of those that it starts.
+pub fn be_nice(nice: i32) -> io::Result<()> {
+    let thread = rustix::thread::gettid();
+    Ok(rustix::process::setpriority_process(Some(thread), nice)?)
+}
+
 /// Time since power on, suspended time included.
 pub fn uptime() -> Duration {
     nix::time::clock_gettime(ClockId::CLOCK_BOOTTIME).map(Duration::from).unwrap_or_default()

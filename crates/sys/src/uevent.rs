@@ -1,12 +1,11 @@
 //! Events of the kernel's device model, and asking for those of devices that were there before us.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::io;
 use std::os::fd::{AsRawFd, OwnedFd};
 use std::time::Duration;
 
-use camino::{Utf8Path, Utf8PathBuf};
 use nix::sys::socket::{self, AddressFamily, MsgFlags, NetlinkAddr, SockFlag, SockProtocol, SockType};
 use tokio::io::unix::AsyncFd;
 
@@ -15,7 +14,7 @@ use crate::readiness::readable;
 /// A boot announces hundreds of devices within milliseconds.
 const RECEIVE_BUFFER: usize = 4 << 20;
 const MESSAGE_MAX: usize = 16 << 10;
-const DEVICES: &str = "/sys/devices";
+const BUSES: &str = "/sys/bus";
 
 /// What happened to a device.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -112,27 +111,14 @@ fn receive(fd: &OwnedFd) -> io::Result<Option<Event>> {
     }
 }
 
-/// Modaliases of every device that is there now.
-pub fn modaliases() -> Vec<String> {
-    let mut found = std::collections::BTreeSet::new();
-    walk(DEVICES.into(), &mut |dir| {
-        if let Ok(alias) = fs::read_to_string(dir.join("modalias")) {
-            found.insert(alias.trim().to_owned());
-        }
-    });
-    found.into_iter().filter(|alias| !alias.is_empty()).collect()
-}
-
-/// Calls `visit` with every device directory below `dir`. Links lead in circles and are not followed.
-fn walk(dir: &Utf8Path, visit: &mut dyn FnMut(&Utf8Path)) {
-    let Ok(entries) = fs::read_dir(dir) else { return };
-    for entry in entries.flatten() {
-        let is_dir = entry.file_type().is_ok_and(|kind| kind.is_dir());
-        if let (true, Ok(path)) = (is_dir, Utf8PathBuf::from_path_buf(entry.path())) {
-            visit(&path);
-            walk(&path, visit);
-        }
-    }
+/// Modaliases of every device that is there now: the flat lists of the buses, which is a tenth of the files below
+/// `/sys/devices`.
+pub fn modaliases() -> BTreeSet<String> {
+    let buses = fs::read_dir(BUSES).into_iter().flatten().flatten();
+    let devices =
+        buses.flat_map(|bus| fs::read_dir(bus.path().join("devices")).into_iter().flatten().flatten());
+    let aliases = devices.filter_map(|device| fs::read_to_string(device.path().join("modalias")).ok());
+    aliases.map(|alias| alias.trim().to_owned()).filter(|alias| !alias.is_empty()).collect()
 }
 
 #[cfg(test)]

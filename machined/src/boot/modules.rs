@@ -25,12 +25,13 @@ const THREADS: usize = 2;
 pub struct Loader {
     modules: Arc<Modules>,
     tried: Arc<Mutex<BTreeSet<String>>>,
+    seen: Arc<Mutex<BTreeSet<String>>>,
 }
 
 impl Loader {
     /// Reads the modules' description.
     pub fn open() -> Result<Self, ModuleError> {
-        Ok(Self { modules: Arc::new(Modules::open()?), tried: Arc::default() })
+        Ok(Self { modules: Arc::new(Modules::open()?), tried: Arc::default(), seen: Arc::default() })
     }
 
     /// Loads one module that the config or a controller asks for.
@@ -46,9 +47,17 @@ impl Loader {
 
     /// Loads the drivers of all devices that are there, and waits for it.
     pub fn load_present(&self) {
+        let mut present = uevent::modaliases();
         // What a processor could do is not what this machine needs: ciphers and hypervisors are loaded when they are used.
-        let aliases = uevent::modaliases().into_iter().filter(|alias| !alias.starts_with("cpu:"));
-        self.load_all(&aliases.collect::<Vec<_>>());
+        present.retain(|alias| !alias.starts_with("cpu:"));
+        let mut seen = self.seen.lock().unwrap_or_else(PoisonError::into_inner);
+        let new: Vec<_> = present.difference(&seen).cloned().collect();
+        seen.extend(present);
+        drop(seen);
+        // Whoever waits at boot waits for a disk or the network, and those are most often paravirtual.
+        let (first, rest): (Vec<_>, Vec<_>) = new.into_iter().partition(|alias| alias.starts_with("virtio:"));
+        self.load_all(&first);
+        self.load_all(&rest);
     }
 
     /// Loads the drivers of one device.

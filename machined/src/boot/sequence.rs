@@ -159,6 +159,8 @@ fn start_modules(early: &mut Early) -> Result<(), BoxError> {
     std::thread::Builder::new().name("modules".into()).spawn(move || {
         background.load_present();
         timeline.mark("drivers loaded");
+        // Nobody waits for the rest yet, and there is much to do.
+        let _ = system::be_nice(10);
         background.load_list();
         apply_sysctls(sysctls::AFTER_MODULES);
         timeline.mark("modules loaded");

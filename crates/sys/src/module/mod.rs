@@ -50,7 +50,8 @@ pub struct Index {
     /// Name to file and the files that it needs, the nearest first.
     modules: BTreeMap<String, (Utf8PathBuf, Vec<Utf8PathBuf>)>,
     builtin: BTreeSet<String>,
-    aliases: Vec<(String, String)>,
+    /// Pattern and module, by the word before the first colon, which is the bus.
+    aliases: BTreeMap<String, Vec<(String, String)>>,
     /// Name to modules that should be there before it.
     soft: BTreeMap<String, Vec<String>>,
 }
@@ -67,7 +68,7 @@ impl Index {
     pub fn parse(dep: &str, alias: &str, softdep: &str, builtin: &str) -> Self {
         Self {
             modules: dep.lines().filter_map(dependency).collect(),
-            aliases: alias.lines().filter_map(alias_line).collect(),
+            aliases: by_bus(alias.lines().filter_map(alias_line)),
             soft: softdep.lines().filter_map(soft_dependency).collect(),
             builtin: builtin.lines().map(module_name).collect(),
         }
@@ -79,7 +80,9 @@ impl Index {
         if self.modules.contains_key(&plain) || self.builtin.contains(&plain) {
             return vec![plain];
         }
-        let hits = self.aliases.iter().filter(|(pattern, _)| alias_matches(pattern, name));
+        let buses = [bus_of(name), ANY_BUS].map(|bus| self.aliases.get(bus));
+        let aliases = buses.into_iter().flatten().flatten();
+        let hits = aliases.filter(|(pattern, _)| alias_matches(pattern, name));
         let unique: BTreeSet<_> = hits.map(|(_, module)| module.clone()).collect();
         unique.into_iter().collect()
     }
@@ -181,6 +184,25 @@ fn dependency(line: &str) -> Option<(String, (Utf8PathBuf, Vec<Utf8PathBuf>))> {
     let (path, needs) = line.split_once(':')?;
     let needs = needs.split_whitespace().map(Utf8PathBuf::from).collect();
     Some((module_name(path), (path.into(), needs)))
+}
+
+/// The bus of patterns that do not name one, or more than one.
+const ANY_BUS: &str = "*";
+
+/// A large kernel has tens of thousands of aliases, and a boot asks for hundreds.
+fn by_bus(aliases: impl Iterator<Item = (String, String)>) -> BTreeMap<String, Vec<(String, String)>> {
+    let mut result: BTreeMap<String, Vec<_>> = BTreeMap::new();
+    for (pattern, module) in aliases {
+        result.entry(bus_of(&pattern).to_owned()).or_default().push((pattern, module));
+    }
+    result
+}
+
+fn bus_of(alias: &str) -> &str {
+    match alias.split_once(':') {
+        Some((bus, _)) if !bus.contains(['*', '?', '[']) => bus,
+        _ => ANY_BUS,
+    }
 }
 
 /// `alias PATTERN MODULE`.

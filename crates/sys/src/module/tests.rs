@@ -19,6 +19,7 @@ const ALIAS: &str = "\
 alias virtio:d00000002v* virtio_blk
 alias fs-ext4 ext4
 alias device-mapper-verity dm-verity
+alias v*:any dax
 ";
 const SOFTDEP: &str = "softdep ext4 pre: crc32c-intel not-shipped post: crc16\n";
 const BUILTIN: &str = "kernel/drivers/virtio/virtio_pci.ko\n";
@@ -52,6 +53,7 @@ fn a_builtin_needs_nothing_and_an_unknown_module_is_none() {
 fn names_and_aliases_resolve() {
     assert_eq!(index().resolve("virtio:d00000002v00001AF4"), ["virtio_blk"]);
     assert_eq!(index().resolve("device-mapper-verity"), ["dm_verity"]);
+    assert_eq!(index().resolve("virtio:any"), ["dax"], "a pattern may leave the bus open");
     assert_eq!(index().resolve("fs-ext4"), ["ext4"]);
     assert_eq!(index().resolve("dm-mod"), ["dm_mod"]);
     assert!(index().resolve("fs-reiserfs").is_empty());

@@ -116,7 +116,7 @@ fn run() -> Result<std::convert::Infallible, InitramfsError> {
     let drivers = drivers::Drivers::start()?;
     let found = root::find(&hash, &drivers, ROOT_DEADLINE)?;
     handover.timeline.mark("root partition found");
-    drivers.join_root_modules()?;
+    drivers.join()?;
     root::mount(&hash, &found)?;
     handover.timeline.mark("root mounted");
 

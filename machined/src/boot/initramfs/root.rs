@@ -21,6 +21,9 @@ const NAME: &str = "root";
 /// How long to wait for an event before looking anyway.
 const POLL: Duration = Duration::from_millis(100);
 
+/// How long the likely disks have, before the drivers of others are loaded.
+const PATIENCE: Duration = Duration::from_millis(400);
+
 /// A partition with a root image.
 pub(super) struct Found {
     pub(super) disk: Disk,
@@ -52,9 +55,12 @@ pub(super) fn find(hash: &RootHash, drivers: &Drivers, deadline: Duration) -> Re
         if start.elapsed() >= deadline {
             return Err(InitramfsError::NoRoot { uuid, seconds: deadline.as_secs(), seen });
         }
+        if drivers.found_none() || start.elapsed() >= PATIENCE {
+            drivers.load_present();
+        }
         match listener.as_ref().map(|listener| listener.wait(POLL)) {
             Some(Ok(Some(event))) => event.modalias().into_iter().for_each(|alias| drivers.load_alias(alias)),
-            Some(Ok(None)) => drivers.load_present(),
+            Some(Ok(None)) => {}
             _ => std::thread::sleep(POLL),
         }
     }
