@@ -17,7 +17,10 @@ pub fn main(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             // There is no log to write to yet, and a broken stderr leaves nobody to tell.
-            let _ = std::io::Write::write_all(&mut std::io::stderr(), format!("machined native: {error}\n").as_bytes());
+            let _ = std::io::Write::write_all(
+                &mut std::io::stderr(),
+                format!("machined native: {error}\n").as_bytes(),
+            );
             ExitCode::FAILURE
         }
     }
@@ -27,13 +30,19 @@ fn serve(arguments: &[OsString]) -> Result<(), String> {
     let (socket, config) = match arguments {
         [socket] => (socket, None),
         [socket, config] => (socket, Some(read(config)?)),
-        _ => return Err("give the path of a socket and, unless the machine is in maintenance, of a config".into()),
+        _ => {
+            return Err(
+                "give the path of a socket and, unless the machine is in maintenance, of a config".into()
+            );
+        }
     };
     let runtime = run::runtime_of_tokio().map_err(|error| chain(&error))?;
     runtime.block_on(async {
         let node = run::node(Timeline::default()).map_err(|error| chain(&error))?.0;
         if let Some(config) = config {
-            node.store.put::<MachineConfig>("native", MachineConfig::ACTIVE, config).map_err(|error| chain(&error))?;
+            node.store
+                .put::<MachineConfig>("native", MachineConfig::ACTIVE, config)
+                .map_err(|error| chain(&error))?;
         }
         crate::rpc::serve(node, &socket.to_string_lossy()).await.map_err(|error| chain(&error))
     })

@@ -115,11 +115,7 @@ mod tests {
             ("a.rs", long, "a.rs: 501 lines"),
             ("a.rs", format!("//! A.\n// {}: later\n", UNFINISHED[0]), "a.rs:2: "),
             ("a.rs", format!("//! A.\n{}]\n", UNFINISHED[4]), "a.rs:2: "),
-            (
-                "osctl/a.rs",
-                "//! A.\n#![expect(unsafe_code, reason = \"\")]\n".to_owned(),
-                "unsafe code lives",
-            ),
+            ("osctl/a.rs", format!("//! A.\n#![expect{UNSAFE})]\n"), "unsafe code lives"),
             ("a.md", "see /data/main for\n".to_owned(), "a.md:1: names /data"),
             ("a.sh", "cd \"/data\"\n".to_owned(), "a.sh:1: names /data"),
             ("a.bin", "x".repeat(BYTES_MAX + 1), "too many for a tracked file"),
