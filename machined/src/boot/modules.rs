@@ -45,19 +45,25 @@ impl Loader {
         self.load_all(&names(&text));
     }
 
+    /// Loads the drivers of paravirtual devices, and waits for it: whoever waits at boot waits for one of those.
+    pub fn load_paravirtual(&self) {
+        self.load_new(|alias| alias.starts_with("virtio:"));
+    }
+
     /// Loads the drivers of all devices that are there, and waits for it.
     pub fn load_present(&self) {
-        let mut present = uevent::modaliases();
         // What a processor could do is not what this machine needs: ciphers and hypervisors are loaded when they are used.
-        present.retain(|alias| !alias.starts_with("cpu:"));
+        self.load_new(|alias| !alias.starts_with("cpu:"));
+    }
+
+    fn load_new(&self, wanted: impl Fn(&String) -> bool) {
+        let mut present = uevent::modaliases();
+        present.retain(wanted);
         let mut seen = self.seen.lock().unwrap_or_else(PoisonError::into_inner);
         let new: Vec<_> = present.difference(&seen).cloned().collect();
         seen.extend(present);
         drop(seen);
-        // Whoever waits at boot waits for a disk or the network, and those are most often paravirtual.
-        let (first, rest): (Vec<_>, Vec<_>) = new.into_iter().partition(|alias| alias.starts_with("virtio:"));
-        self.load_all(&first);
-        self.load_all(&rest);
+        self.load_all(&new);
     }
 
     /// Loads the drivers of one device.

@@ -157,10 +157,11 @@ fn start_modules(early: &mut Early) -> Result<(), BoxError> {
     let loader = Loader::open()?;
     let (background, timeline) = (loader.clone(), early.timeline.clone());
     std::thread::Builder::new().name("modules".into()).spawn(move || {
-        background.load_present();
-        timeline.mark("drivers loaded");
-        // Nobody waits for the rest yet, and there is much to do.
+        background.load_paravirtual();
+        timeline.mark("paravirtual drivers loaded");
+        // From here on nobody waits, there is much to do, and it would keep the processors from what is waited for.
         let _ = system::be_nice(10);
+        background.load_present();
         background.load_list();
         apply_sysctls(sysctls::AFTER_MODULES);
         timeline.mark("modules loaded");

@@ -9,7 +9,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use corten_sys::watchdog::{DEVICE, Watchdog};
-use tracing::{info, warn};
+use tracing::warn;
 
 /// The board resets after this much silence. Generous: an emulated machine on a busy host stalls for seconds.
 pub const TIMEOUT: Duration = Duration::from_secs(60);
@@ -26,31 +26,25 @@ impl WatchdogHandle {
     }
 }
 
-/// Takes over the watchdog that the initramfs armed, or arms the first one there is. `None` on machines without one.
+/// Takes over the watchdog that the initramfs armed, or arms the first one that appears: its driver may come later.
 pub fn start(inherited: Option<RawFd>) -> Option<WatchdogHandle> {
-    let watchdog = inherited.and_then(|fd| Watchdog::inherit(fd).ok()).or_else(arm)?;
     let stopped = Arc::new(AtomicBool::new(false));
     let handle = WatchdogHandle(Arc::clone(&stopped));
+    let mut watchdog = inherited.and_then(|fd| Watchdog::inherit(fd).ok());
     let spawned = std::thread::Builder::new().name("watchdog".into()).spawn(move || {
         while !stopped.load(Ordering::Relaxed) {
-            if let Err(error) = watchdog.pet() {
-                warn!(%error, "cannot pet the watchdog");
+            match &watchdog {
+                Some(watchdog) => {
+                    drop(watchdog.pet().inspect_err(|error| warn!(%error, "cannot pet the watchdog")))
+                }
+                None => watchdog = arm(),
             }
             std::thread::sleep(INTERVAL);
         }
         // Dropping it now would leave it armed as well, but some drivers complain on the console.
         std::mem::forget(watchdog);
     });
-    match spawned {
-        Ok(_) => {
-            info!(timeout = ?TIMEOUT, "the watchdog is armed");
-            Some(handle)
-        }
-        Err(error) => {
-            warn!(%error, "cannot start the watchdog's thread");
-            None
-        }
-    }
+    spawned.inspect_err(|error| warn!(%error, "cannot start the watchdog's thread")).ok().map(|_| handle)
 }
 
 /// Arms the first watchdog.

@@ -1,7 +1,8 @@
 //! Drivers in the initramfs: those of the devices that are there, beside the modules that every root needs.
 //!
 //! Each module takes tens of milliseconds, of which most go into checking its signature. So the likely disk drivers come
-//! first, and the others only when the root is not found with them: the real root loads what is left.
+//! first, and the others only when the root is not found with them: the real root loads what is left. What every root
+//! needs is loaded meanwhile, on two threads.
 
 use std::collections::BTreeSet;
 use std::sync::{Mutex, PoisonError};
@@ -12,10 +13,11 @@ use corten_sys::uevent;
 
 use super::InitramfsError;
 
-/// What a root file system takes, whatever disk it is on. The order matters: dm-verity asks for the hash when the
-/// device is made, and then keeps the implementation that it got.
-const ROOT_MODULES: &[(&str, Need)] =
-    &[("sha256-ssse3", Need::Helpful), ("dm-verity", Need::Required), ("squashfs", Need::Required)];
+/// What the verified device takes. The order matters: dm-verity asks for the hash when the device is made, and then keeps
+/// the implementation that it got.
+const VERITY: &[(&str, Need)] = &[("sha256-ssse3", Need::Helpful), ("dm-verity", Need::Required)];
+/// What its file system takes.
+const FILE_SYSTEM: &[(&str, Need)] = &[("squashfs", Need::Required)];
 /// Drivers of disks that most machines have, loaded before all others when there is a device for them.
 const LIKELY_DISKS: &[&str] = &["virtio_blk", "nvme"];
 /// Drivers that are worth having early, but not worth waiting for.
@@ -32,20 +34,21 @@ enum Need {
 pub(super) struct Drivers {
     modules: Modules,
     tried: Mutex<BTreeSet<String>>,
-    background: JoinHandle<Result<(), ModuleError>>,
+    background: Vec<JoinHandle<Result<(), ModuleError>>>,
 }
 
 impl Drivers {
-    /// Starts with the root's modules on a thread of their own, and the drivers of likely disks.
+    /// Starts with the root's modules on threads of their own, and the drivers of likely disks.
     pub(super) fn start() -> Result<Self, InitramfsError> {
         let modules = Modules::open()?;
         let present = present(&modules);
-        let watchdogs: Vec<_> = WATCHDOGS.iter().copied().filter(|name| present.contains(*name)).collect();
-        let own = modules.clone();
-        let background = std::thread::Builder::new()
-            .name("root-modules".into())
-            .spawn(move || load_root_modules(&own, &watchdogs))
-            .map_err(|source| InitramfsError::Switch { step: "start a thread", source })?;
+        let watchdogs =
+            WATCHDOGS.iter().filter(|name| present.contains(**name)).map(|name| (*name, Need::Helpful));
+        let file_system = FILE_SYSTEM.iter().copied().chain(watchdogs).collect();
+        let background = vec![
+            in_background("verity-modules", &modules, VERITY.to_vec())?,
+            in_background("root-modules", &modules, file_system)?,
+        ];
         let drivers = Self { modules, tried: Mutex::default(), background };
         LIKELY_DISKS.iter().filter(|name| present.contains(**name)).for_each(|name| drivers.load(name));
         Ok(drivers)
@@ -76,11 +79,21 @@ impl Drivers {
 
     /// Waits for the root's modules. Loading is bounded by the kernel.
     pub(super) fn join(self) -> Result<(), InitramfsError> {
-        match self.background.join() {
+        self.background.into_iter().try_for_each(|thread| match thread.join() {
             Ok(result) => Ok(result?),
             Err(panic) => Err(InitramfsError::Panic(super::message(panic.as_ref()))),
-        }
+        })
     }
+}
+
+fn in_background(
+    thread: &str,
+    modules: &Modules,
+    list: Vec<(&'static str, Need)>,
+) -> Result<JoinHandle<Result<(), ModuleError>>, InitramfsError> {
+    let modules = modules.clone();
+    let spawned = std::thread::Builder::new().name(thread.into()).spawn(move || load_list(&modules, &list));
+    spawned.map_err(|source| InitramfsError::Switch { step: "start a thread", source })
 }
 
 /// Modules for the devices that are there.
@@ -88,15 +101,12 @@ fn present(modules: &Modules) -> BTreeSet<String> {
     uevent::modaliases().iter().flat_map(|alias| modules.index().resolve(alias)).collect()
 }
 
-fn load_root_modules(modules: &Modules, watchdogs: &[&str]) -> Result<(), ModuleError> {
-    for (name, need) in ROOT_MODULES {
+fn load_list(modules: &Modules, list: &[(&'static str, Need)]) -> Result<(), ModuleError> {
+    for (name, need) in list {
         match (modules.load(name, ""), need) {
             (Err(error), Need::Required) => return Err(error),
             _ => continue,
         }
-    }
-    for name in watchdogs {
-        let _ = modules.load(name, "");
     }
     Ok(())
 }
