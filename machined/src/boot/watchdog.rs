@@ -33,10 +33,9 @@ pub fn start(inherited: Option<RawFd>) -> Option<WatchdogHandle> {
     let mut watchdog = inherited.and_then(|fd| Watchdog::inherit(fd).ok());
     let spawned = std::thread::Builder::new().name("watchdog".into()).spawn(move || {
         while !stopped.load(Ordering::Relaxed) {
-            match &watchdog {
-                Some(watchdog) => {
-                    drop(watchdog.pet().inspect_err(|error| warn!(%error, "cannot pet the watchdog")))
-                }
+            match watchdog.as_ref().map(Watchdog::pet) {
+                Some(Ok(())) => {}
+                Some(Err(error)) => warn!(%error, "cannot pet the watchdog"),
                 None => watchdog = arm(),
             }
             std::thread::sleep(INTERVAL);
