@@ -45,6 +45,9 @@ pub(crate) enum Part {
 
 const ALL: [Part; 5] = [Part::Sizes, Part::Store, Part::Rpc, Part::Direct, Part::Firmware];
 
+/// Order of the sections on the page: what a user waits for comes first.
+const ORDER: [&str; 5] = ["direct", "firmware", "sizes", "rpc", "store"];
+
 /// Options of `cargo xtask bench`.
 #[derive(Debug, clap::Args)]
 pub(crate) struct Args {
@@ -136,7 +139,7 @@ fn in_out() -> Artifacts {
 fn keep(newer: Report) -> Result<()> {
     let (json, markdown) = (cache::workspace_root().join(JSON), cache::workspace_root().join(PAGE));
     let mut report = Report::load(&json)?.unwrap_or_default();
-    report.merge(newer);
+    report.merge(newer, &ORDER);
     report.save(&json)?;
     fs::write(&markdown, page::markdown(&report)).with_context(|| format!("write {PAGE}"))?;
     progress::note("bench", &format!("{JSON} and {PAGE} are written"));

@@ -177,14 +177,15 @@ impl Report {
         Ok(Some(serde_json::from_str(&text).with_context(|| format!("parse {}", path.display()))?))
     }
 
-    /// Takes over the sections of a newer report.
-    pub(crate) fn merge(&mut self, newer: Self) {
+    /// Takes over the sections of a newer report. Sections are in the order of `ids`, whenever they were measured.
+    pub(crate) fn merge(&mut self, newer: Self, ids: &[&str]) {
         for section in newer.sections {
             match self.sections.iter_mut().find(|old| old.id == section.id) {
                 Some(old) => *old = section,
                 None => self.sections.push(section),
             }
         }
+        self.sections.sort_by_key(|section| ids.iter().position(|id| *id == section.id));
     }
 
     /// Writes it for people and programs to read.
@@ -240,10 +241,10 @@ mod tests {
     fn a_new_section_replaces_the_old_one_and_the_rest_stays() {
         let mut report = Report { sections: vec![section("a", Vec::new()), section("b", Vec::new())] };
         let newer = section("a", vec![Figure::new("x", 1.0, Unit::Count)]);
-        report.merge(Report { sections: vec![newer.clone(), section("c", Vec::new())] });
+        report.merge(Report { sections: vec![newer.clone(), section("c", Vec::new())] }, &["c", "a", "b"]);
         let ids: Vec<&str> = report.sections.iter().map(|section| section.id.as_str()).collect();
-        assert_eq!(ids, ["a", "b", "c"]);
-        assert_eq!(report.sections[0], newer);
+        assert_eq!(ids, ["c", "a", "b"]);
+        assert_eq!(report.sections[1], newer);
     }
 
     #[test]

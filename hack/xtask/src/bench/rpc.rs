@@ -67,15 +67,25 @@ pub(super) fn measure(machined: &Path, osctl: &Path) -> Result<Section> {
     let rate = |name, rounds| median(name, rounds, |outcome| outcome.per_second, Unit::PerSecond);
     figures.extend(rate("calls a second, one at a time", &one));
     figures.extend(median(
-        "time of such a call: median",
+        "a call, one at a time: median",
         &one,
         |outcome| outcome.median_us,
         Unit::Microseconds,
     ));
-    figures.extend(median("time of such a call: p99", &one, |outcome| outcome.p99_us, Unit::Microseconds));
+    figures.extend(median(
+        "a call, one at a time: 99th percentile",
+        &one,
+        |outcome| outcome.p99_us,
+        Unit::Microseconds,
+    ));
     figures.extend(rate("calls a second, 64 in flight on one connection", &shared).map(aim));
     figures.extend(rate("calls a second, 64 in flight on eight connections", &spread).map(aim));
-    figures.extend(median("time of such a call: p99", &spread, |outcome| outcome.p99_us, Unit::Microseconds));
+    figures.extend(median(
+        "a call, 64 in flight on eight connections: 99th percentile",
+        &spread,
+        |outcome| outcome.p99_us,
+        Unit::Microseconds,
+    ));
     figures.extend(costs(&spread.outcomes));
     for (name, pid) in native.processes() {
         figures.push(mebibytes(&format!("PSS of {name} after the load"), host::pss(pid)?));

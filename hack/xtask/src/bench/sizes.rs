@@ -10,11 +10,18 @@ use super::report::{Figure, Section, Target, Unit};
 use crate::components::{self, Place};
 use crate::image::Artifacts;
 
+/// In millions of bytes; what is smaller is not worth a line.
+const SMALL: f64 = 0.05;
+
 /// Every artifact, then the upstream programs in the image.
 pub(super) fn measure(artifacts: &Artifacts) -> Result<Section> {
     let mut figures = Vec::new();
     for (name, path) in artifacts.named() {
         let figure = Figure::new(name, size(path)?, Unit::Megabytes);
+        // The root hash and the command line are a line of text each.
+        if figure.value < SMALL {
+            continue;
+        }
         figures.push(if name == "root image" { figure.aim(Target::AtMost(150.0)) } else { figure });
     }
     for program in &components::build_all()?.programs {
