@@ -89,16 +89,26 @@ fn parse_busy(text: &str) -> Option<Duration> {
     Some(ticks_to_time(ticks))
 }
 
-/// Processor time of a process and its finished children.
+/// Processor time of a process.
 pub(crate) fn cpu_time(pid: u32) -> Result<Duration> {
-    let stat =
-        fs::read_to_string(format!("/proc/{pid}/stat")).with_context(|| format!("look at process {pid}"))?;
-    parse_cpu_time(&stat).with_context(|| format!("/proc/{pid}/stat is not as expected"))
+    stat_time(&format!("/proc/{pid}/stat"), 11)
 }
 
-fn parse_cpu_time(stat: &str) -> Option<Duration> {
+/// Processor time of the programs that this one has started and waited for.
+pub(crate) fn cpu_time_of_children() -> Result<Duration> {
+    stat_time("/proc/self/stat", 13)
+}
+
+fn stat_time(path: &str, field: usize) -> Result<Duration> {
+    let stat = fs::read_to_string(path).with_context(|| format!("read {path}"))?;
+    parse_stat_time(&stat, field).with_context(|| format!("{path} is not as expected"))
+}
+
+/// User plus system time, which are two fields that follow each other, counted from behind the name.
+fn parse_stat_time(stat: &str, field: usize) -> Option<Duration> {
     let fields: Vec<&str> = stat.rsplit_once(')')?.1.split_whitespace().collect();
-    let ticks: Option<Vec<u64>> = fields.get(11..13)?.iter().map(|field| field.parse().ok()).collect();
+    let ticks: Option<Vec<u64>> =
+        fields.get(field..field + 2)?.iter().map(|field| field.parse().ok()).collect();
     Some(ticks_to_time(ticks?.iter().sum()))
 }
 

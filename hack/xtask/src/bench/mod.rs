@@ -4,6 +4,7 @@
 //! because a target is missed: figures are for people, who know what else the machine did.
 
 mod boot;
+mod example;
 mod guest;
 mod host;
 mod native;

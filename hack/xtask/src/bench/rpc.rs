@@ -1,15 +1,15 @@
 //! Calls to the API of a machined and an apid that run on this machine: how fast, how many, and at what cost.
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, Result, ensure};
 
+use super::example;
 use super::host::{self, Watch};
 use super::native::Native;
 use super::report::{Figure, Section, Target, Unit};
-use crate::cache;
 use crate::progress::{self, Step};
 
 /// Calls that wait for an answer at the same time.
@@ -51,7 +51,8 @@ struct Outcome {
 /// Everything about calls, natively.
 pub(super) fn measure(machined: &Path, osctl: &Path) -> Result<Section> {
     let step = Step::start("bench/rpc", "measuring calls to apid and machined on this machine");
-    let load = load_program()?;
+    // The calling program is an example of the client, because it must be a release build.
+    let load = example::build("corten-client", "load")?;
     let watch = Watch::start()?;
     let native = Native::start(machined)?;
     let mut figures = Vec::new();
@@ -102,19 +103,6 @@ pub(super) fn measure(machined: &Path, osctl: &Path) -> Result<Section> {
 
 fn aim(figure: Figure) -> Figure {
     figure.aim(Target::AtLeast(15_000.0))
-}
-
-/// The program that calls is an example of the client, because it must be a release build.
-fn load_program() -> Result<PathBuf> {
-    let mut cargo = Command::new("cargo");
-    cargo.current_dir(cache::workspace_root());
-    cargo.args(["build", "--quiet", "--release", "--package", "corten-client", "--example", "load"]);
-    cargo.args(["--message-format", "json-render-diagnostics"]);
-    let messages = progress::output(&mut cargo)?;
-    let messages = messages.lines().filter_map(|line| serde_json::from_str::<serde_json::Value>(line).ok());
-    let executable =
-        messages.filter_map(|message| Some(message.get("executable")?.as_str()?.into())).next_back();
-    executable.context("cargo did not say where the load program is")
 }
 
 /// Several runs of one shape, and the processor time of the calling program in all of them.

@@ -1,14 +1,13 @@
 //! The resource store: its own benchmark program, run and read.
 
 use std::process::Command;
-use std::time::Duration;
 
 use anyhow::{Context as _, Result};
 use serde_json::Value;
 
-use super::host::Watch;
+use super::example;
+use super::host::{self, Watch};
 use super::report::{Figure, Section, Target, Unit};
-use crate::cache;
 use crate::progress;
 
 /// What the program reports: key, what it means, the figure of Talos' store on one core.
@@ -27,16 +26,15 @@ const FIGURES: &[(&str, &str, Option<f64>)] = &[
 /// Builds and runs it.
 pub(super) fn measure() -> Result<Section> {
     let step = progress::Step::start("bench/store", "compiling and measuring the store");
-    let watch = Watch::start()?;
-    let mut cargo = Command::new("cargo");
-    cargo.current_dir(cache::workspace_root());
-    cargo.args(["run", "--quiet", "--release", "--package", "corten-store", "--example", "bench"]);
-    let text = progress::output(&mut cargo)?;
+    let program = example::build("corten-store", "bench")?;
+    let (watch, before) = (Watch::start()?, host::cpu_time_of_children()?);
+    let text = progress::output(&mut Command::new(program))?;
+    let load = watch.stop(host::cpu_time_of_children()?.saturating_sub(before))?;
     let report: Value = serde_json::from_str(text.trim()).context("read what the store's benchmark says")?;
     step.done("measured");
     let method = "Resources of 300 bytes, 100,000 of them, one thread, in its processor time. The targets are what \
                   Talos' store does on the same machine.";
-    super::section("store", "Resource store", method, Some(watch.stop(Duration::ZERO)?), figures(&report))
+    super::section("store", "Resource store", method, Some(load), figures(&report))
 }
 
 fn figures(report: &Value) -> Vec<Figure> {
