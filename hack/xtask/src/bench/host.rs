@@ -140,11 +140,10 @@ mod tests {
 
     #[test]
     fn processor_time_is_user_and_system() {
-        assert_eq!(
-            parse_cpu_time("7 (a b) c) S 1 2 3 4 5 6 7 8 9 10 250 50 0 0"),
-            Some(Duration::from_secs(3))
-        );
-        assert_eq!(parse_cpu_time("7 (short) S 1"), None);
+        let stat = "7 (a b) c) S 1 2 3 4 5 6 7 8 9 10 250 50 100 1";
+        assert_eq!(parse_stat_time(stat, 11), Some(Duration::from_secs(3)));
+        assert_eq!(parse_stat_time(stat, 13), Some(Duration::from_millis(1010)));
+        assert_eq!(parse_stat_time("7 (short) S 1", 11), None);
     }
 
     #[test]
