@@ -11,7 +11,9 @@ fn main() -> ExitCode {
         "init" => machined::boot::initramfs::main(),
         "apid" => machined::apid::main(arguments),
         "dashboard" => machined::dashboard::main(),
-        "modprobe" => machined::modprobe::main(&arguments.filter_map(|word| word.into_string().ok()).collect::<Vec<_>>()),
+        "modprobe" => machined::modprobe::main(
+            &arguments.filter_map(|word| word.into_string().ok()).collect::<Vec<_>>(),
+        ),
         _ => machined::run::main(arguments),
     }
 }

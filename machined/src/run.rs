@@ -15,7 +15,9 @@ use crate::boot::cmdline::Cmdline;
 use crate::boot::modules::Loader;
 use crate::boot::timeline::Timeline;
 use crate::controllers::config::acquire::{Acquire, ConfigStore};
-use crate::controllers::k8s::{cni::Cni, component_config::ComponentConfig, manifests::Manifests, node::NodeFollower};
+use crate::controllers::k8s::{
+    cni::Cni, component_config::ComponentConfig, manifests::Manifests, node::NodeFollower,
+};
 use crate::controllers::runtime::bootstrap::{Bootstrap, Marker};
 use crate::controllers::runtime::images::BootImages;
 use crate::controllers::runtime::kernel::KernelSettings;
@@ -63,14 +65,19 @@ pub fn main(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
         tokio::spawn(press(running.node.power.clone()));
         let request = running.node.power.wait().await;
         let _ = running.controllers.send(true); // nobody listens when the controllers are gone already
-        let parts = shutdown::Parts { supervisor: running.node.supervisor, logs: running.node.logs, watchdog };
+        let parts =
+            shutdown::Parts { supervisor: running.node.supervisor, logs: running.node.logs, watchdog };
         match shutdown::run(request, parts).await {}
     })
 }
 
 /// Two workers are enough: the machine's own work is waiting.
 pub(crate) fn runtime_of_tokio() -> std::io::Result<tokio::runtime::Runtime> {
-    tokio::runtime::Builder::new_multi_thread().worker_threads(2).max_blocking_threads(32).enable_all().build()
+    tokio::runtime::Builder::new_multi_thread()
+        .worker_threads(2)
+        .max_blocking_threads(32)
+        .enable_all()
+        .build()
 }
 
 /// The parts that the API needs.
@@ -103,19 +110,32 @@ pub(crate) fn node(timeline: Timeline) -> std::io::Result<(Node, Reaper)> {
 fn start(early: boot::Early) -> std::io::Result<Running> {
     let (node, reaper) = node(early.timeline)?;
     let (controllers, stop) = watch::channel(false);
-    runtime(&node, reaper, early.cmdline, early.modules, early.root_disk).start(stop);
+    let modules = early.modules;
+    runtime(&node, reaper, early.cmdline, modules.clone(), early.root_disk).start(stop);
     tokio::spawn(serve(node.clone()));
     tokio::spawn(keep_kernel_log(node.clone()));
+    if let Some(loader) = modules {
+        tokio::spawn(boot::hotplug::run(loader));
+    }
     Ok(Running { node, controllers })
 }
 
 /// All controllers, by area.
-fn runtime(node: &Node, reaper: Reaper, cmdline: Cmdline, modules: Option<Loader>, root_disk: Option<String>) -> Runtime {
+fn runtime(
+    node: &Node,
+    reaper: Reaper,
+    cmdline: Cmdline,
+    modules: Option<Loader>,
+    root_disk: Option<String>,
+) -> Runtime {
     let mut all = Runtime::new(node.store.clone());
     block::add(&mut all, reaper, node.timeline.clone(), root_disk);
     let fetches_config = cmdline.get("corten.config.url").is_some();
     if let Err(error) = network::add(&mut all, fetches_config) {
-        tracing::error!(error = chain(&error), "the kernel gives no netlink socket: there will be no network");
+        tracing::error!(
+            error = chain(&error),
+            "the kernel gives no netlink socket: there will be no network"
+        );
     }
     time::add(&mut all);
     all.add(Acquire::new(node.config.clone(), cmdline));

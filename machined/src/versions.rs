@@ -46,14 +46,19 @@ pub fn machine_id() -> String {
 /// dm-verity root hash that the kernel command line names, empty when it names none.
 pub fn root_hash() -> String {
     let cmdline = line("/proc/cmdline");
-    cmdline.split_whitespace().find_map(|word| word.strip_prefix("corten.roothash=")).unwrap_or_default().to_owned()
+    cmdline
+        .split_whitespace()
+        .find_map(|word| word.strip_prefix("corten.roothash="))
+        .unwrap_or_default()
+        .to_owned()
 }
 
 /// Milliseconds since the kernel started.
 pub fn uptime_ms() -> u64 {
     let text = line("/proc/uptime");
     let seconds: f64 = text.split(' ').next().and_then(|word| word.parse().ok()).unwrap_or(0.0);
-    std::time::Duration::try_from_secs_f64(seconds).map_or(0, |up| u64::try_from(up.as_millis()).unwrap_or(u64::MAX))
+    std::time::Duration::try_from_secs_f64(seconds)
+        .map_or(0, |up| u64::try_from(up.as_millis()).unwrap_or(u64::MAX))
 }
 
 fn line(path: &str) -> String {

@@ -51,13 +51,26 @@ mod tests {
     fn kinds_look_alike() {
         let store = Store::new();
         register_all(&store);
-        let namespaces = ["config", "runtime", "network", "block", "secrets", "etcd", "k8s", "cluster", "update"];
+        let namespaces =
+            ["config", "runtime", "network", "block", "secrets", "etcd", "k8s", "cluster", "update"];
         for kind in store.kinds() {
             assert!(namespaces.contains(&kind.namespace), "{} is in {}", kind.name, kind.namespace);
-            assert!(kind.aliases.contains(&&*kind.name.to_lowercase()), "{} in lower case is no alias", kind.name);
-            assert!(kind.aliases.iter().all(|alias| alias.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit())));
+            assert!(
+                kind.aliases.contains(&&*kind.name.to_lowercase()),
+                "{} in lower case is no alias",
+                kind.name
+            );
+            assert!(
+                kind.aliases
+                    .iter()
+                    .all(|alias| alias.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit()))
+            );
             for (header, pointer) in kind.columns {
-                assert!(pointer.starts_with('/') && *header == header.to_uppercase(), "{}: {header}", kind.name);
+                assert!(
+                    pointer.starts_with('/') && *header == header.to_uppercase(),
+                    "{}: {header}",
+                    kind.name
+                );
             }
         }
     }

@@ -28,7 +28,9 @@ const SYSTEM_CGROUP: &str = "system";
 const MODULE_HELPER: &str = "/usr/bin/modprobe";
 /// Open files of PID 1 and, unless they say otherwise, its services. Go programs use all that they get.
 const OPEN_FILES: (u64, u64) = (65_536, 1_048_576);
-/// The clock is never before this: January 2026, unless the build knows better.
+/// When the image was built, in seconds since 1970. The clock is never before.
+const CLOCK_EPOCH: &str = "/usr/lib/clock-epoch";
+/// The clock is never before this either: January 2026.
 const OLDEST_BUILD: u64 = 1_767_225_600;
 
 /// What the rest of machined gets from the boot sequence.
@@ -187,8 +189,9 @@ fn set_clock() -> std::io::Result<()> {
     Ok(())
 }
 
+/// Seconds since 1970 that the image build wrote into the root, or the oldest that can be.
 fn build_time() -> SystemTime {
-    let built = option_env!("SOURCE_DATE_EPOCH").and_then(|seconds| seconds.parse().ok());
+    let built = std::fs::read_to_string(CLOCK_EPOCH).ok().and_then(|seconds| seconds.trim().parse().ok());
     UNIX_EPOCH + Duration::from_secs(built.unwrap_or(OLDEST_BUILD).max(OLDEST_BUILD))
 }
 

@@ -45,6 +45,8 @@ fn run<F: AsyncFnOnce(&Lab) -> Result<()>>(name: &str, body: F) -> Result<()> {
             Ok(()) => leftovers::remove(&dir).map_err(Into::into),
             Err(error) => {
                 lab.keep_evidence().await;
+                // The test runner shows it only when all tests have ended.
+                let _ = fs::write(dir.join("failure.txt"), format!("{error:#}\n"));
                 Err(error.context(format!("what is known is in {dir}")))
             }
         }

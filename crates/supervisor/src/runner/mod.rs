@@ -253,10 +253,13 @@ impl Runner {
     }
 
     fn out_of_memory(&self) {
-        let limit =
-            self.spec.cgroup.memory_max.map(|bytes| format!(" (limit {} MiB)", bytes >> 20)).unwrap_or_default();
-        let text =
-            format!("{} was killed by the kernel for want of memory{limit}", self.id);
+        let limit = self
+            .spec
+            .cgroup
+            .memory_max
+            .map(|bytes| format!(" (limit {} MiB)", bytes >> 20))
+            .unwrap_or_default();
+        let text = format!("{} was killed by the kernel for want of memory{limit}", self.id);
         tracing::warn!(
             service = self.id,
             memory_max = self.spec.cgroup.memory_max,

@@ -98,8 +98,9 @@ fn target(url: &str) -> Result<(http::Uri, SocketAddr), String> {
 async fn get(uri: http::Uri, address: SocketAddr) -> Result<String, String> {
     let told = |what: &str, error: &dyn std::fmt::Display| format!("{what} {uri}: {error}");
     let stream = tokio::net::TcpStream::connect(address).await.map_err(|error| told("connect to", &error))?;
-    let (mut sender, connection) =
-        hyper::client::conn::http1::handshake(TokioIo::new(stream)).await.map_err(|error| told("talk to", &error))?;
+    let (mut sender, connection) = hyper::client::conn::http1::handshake(TokioIo::new(stream))
+        .await
+        .map_err(|error| told("talk to", &error))?;
     tokio::spawn(connection);
     let path = uri.path_and_query().map_or("/", http::uri::PathAndQuery::as_str);
     let request = http::Request::get(path).header(http::header::HOST, address.to_string());
@@ -109,7 +110,8 @@ async fn get(uri: http::Uri, address: SocketAddr) -> Result<String, String> {
         return Err(told("fetch", &answer.status()));
     }
     let limit = usize::try_from(LIMIT).unwrap_or(usize::MAX);
-    let body = Limited::new(answer.into_body(), limit).collect().await.map_err(|error| told("read", &error))?;
+    let body =
+        Limited::new(answer.into_body(), limit).collect().await.map_err(|error| told("read", &error))?;
     String::from_utf8(body.to_bytes().to_vec()).map_err(|_| format!("{uri} is not UTF-8"))
 }
 
@@ -121,7 +123,9 @@ mod tests {
     fn only_http_with_an_address_is_taken() {
         assert_eq!(target("http://10.0.2.2:8080/c.yaml").unwrap().1, "10.0.2.2:8080".parse().unwrap());
         assert_eq!(target("http://[fd00::1]/c").unwrap().1, "[fd00::1]:80".parse().unwrap());
-        for (url, message) in [("https://10.0.0.1/", "begin with http"), ("http://a.b/", "not an address"), ("%", "URL")] {
+        for (url, message) in
+            [("https://10.0.0.1/", "begin with http"), ("http://a.b/", "not an address"), ("%", "URL")]
+        {
             let error = target(url).unwrap_err();
             assert!(error.contains(message), "{error}");
         }
@@ -133,7 +137,9 @@ mod tests {
         let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
         let url = format!("http://{}/c", listener.local_addr().unwrap());
         tokio::spawn(async move {
-            for answer in ["200 OK\r\ncontent-length: 2\r\n\r\nab", "404 Not Found\r\ncontent-length: 0\r\n\r\n"] {
+            for answer in
+                ["200 OK\r\ncontent-length: 2\r\n\r\nab", "404 Not Found\r\ncontent-length: 0\r\n\r\n"]
+            {
                 let (mut stream, _) = listener.accept().await.unwrap();
                 let _ = stream.read(&mut [0; 1024]).await.unwrap();
                 stream.write_all(format!("HTTP/1.1 {answer}").as_bytes()).await.unwrap();

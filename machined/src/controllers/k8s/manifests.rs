@@ -135,7 +135,8 @@ mod tests {
 
     #[test]
     fn every_manifest_parses_and_no_placeholder_stays() {
-        let values = ["domain", "forward", "dns", "image", "replicas"].map(|name| (name, "10.96.0.10".to_owned()));
+        let values =
+            ["domain", "forward", "dns", "image", "replicas"].map(|name| (name, "10.96.0.10".to_owned()));
         for text in [include_str!("manifests/rbac.yaml"), include_str!("manifests/coredns.yaml")] {
             let text = fill(text, &values);
             assert!(!text.contains("{{"), "{text}");

@@ -108,7 +108,7 @@ async fn lease_a_route() {
             .wait_for::<RouteStatus>("0.0.0.0/0/client/1024", |route| route.is_some_and(|r| r.managed))
             .await;
     };
-    let done = tokio::time::timeout(Duration::from_secs(10), all).await;
+    let done = tokio::time::timeout(Duration::from_secs(60), all).await;
     assert!(done.is_ok(), "{:#?}", store.list_any("ControllerStatus"));
     println!("address and route after {:?}", started.elapsed());
 }

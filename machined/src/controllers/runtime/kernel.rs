@@ -49,7 +49,9 @@ fn apply(config: &corten_config::Config, modules: Option<&Loader>) -> Vec<String
     let mut refused = Vec::new();
     for module in &config.kernel_modules {
         let loaded = match modules {
-            Some(loader) => loader.load(&module.name, &module.parameters.join(" ")).map_err(|e| e.to_string()),
+            Some(loader) => {
+                loader.load(&module.name, &module.parameters.join(" ")).map_err(|e| e.to_string())
+            }
             None => Err("the image describes no modules".into()),
         };
         if let Err(error) = loaded {

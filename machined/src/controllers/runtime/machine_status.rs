@@ -1,6 +1,6 @@
 //! The stage of the machine, and what keeps it from being ready.
 //!
-//! Reads almost every status; owns `MachineStatus`, and writes the snapshot that the console shows.
+//! Reads almost every status; owns `MachineStatus` and `BootTimeline`, and writes the snapshot that the console shows.
 
 use std::path::Path;
 use std::time::Duration;
@@ -12,15 +12,16 @@ use corten_resources::config::{ConfigSourceStatus, MachineConfig};
 use corten_resources::k8s::{EtcdMember, ImageStatus, KubernetesConfig, ManifestStatus, NodeStatus, Role};
 use corten_resources::network::{HostnameStatus, NodeAddresses};
 use corten_resources::runtime::{
-    ControllerStatus, MACHINE, MachineStage, MachineStatus, ServiceSpec, ServiceStatus, UnmetCondition,
+    BootTimeline, ControllerStatus, MACHINE, MachineStage, MachineStatus, ServiceSpec, ServiceStatus,
+    UnmetCondition,
 };
 use corten_resources::secrets::CertificateStatus;
 use corten_store::{Kind as _, Store};
 use serde_json::json;
 
+use crate::boot::timeline::Timeline;
 use crate::controllers::secrets::api::CERTIFICATE;
 use crate::controllers::secrets::files;
-use crate::boot::timeline::Timeline;
 use crate::node::Power;
 
 /// File that the console reads.
@@ -64,7 +65,7 @@ impl Controller for MachineStatusController {
     }
 
     fn outputs(&self) -> &'static [&'static str] {
-        &[MachineStatus::NAME]
+        &[MachineStatus::NAME, BootTimeline::NAME]
     }
 
     fn wake(&self) -> Option<std::sync::Arc<tokio::sync::Notify>> {
@@ -76,6 +77,7 @@ impl Controller for MachineStatusController {
         mark(ctx.store(), &status, &self.timeline);
         let snapshot = snapshot(ctx.store(), &status).to_string();
         ctx.put::<MachineStatus>(MACHINE, status)?;
+        ctx.put::<BootTimeline>(MACHINE, self.timeline.snapshot())?;
         tokio::task::spawn_blocking(move || {
             let path = Path::new(SNAPSHOT);
             if std::fs::read_to_string(path).is_ok_and(|have| have == snapshot) {
@@ -118,11 +120,9 @@ fn observe(store: &Store, asked: Option<MachineStage>) -> MachineStatus {
 /// Notes in the boot timeline what is reached for the first time.
 fn mark(store: &Store, status: &MachineStatus, timeline: &Timeline) {
     let ready = |id: &str| store.get::<ServiceStatus>(id).is_some_and(|service| service.spec.ready);
-    let mounted = |id: &str| store.get::<VolumeStatus>(id).is_some_and(|volume| volume.spec.is_mounted());
-    let address = || store.get::<NodeAddresses>(NodeAddresses::ID).is_some_and(|all| all.spec.ips().next().is_some());
+    let address =
+        || store.get::<NodeAddresses>(NodeAddresses::ID).is_some_and(|all| all.spec.ips().next().is_some());
     let reached = [
-        ("state-mounted", mounted(labels::STATE)),
-        ("ephemeral-mounted", mounted(labels::EPHEMERAL)),
         ("network", address()),
         ("config", store.get::<MachineConfig>(MachineConfig::ACTIVE).is_some()),
         ("api", ready("apid")),

@@ -43,7 +43,8 @@ impl Controller for Persist {
     }
 
     async fn reconcile(&mut self, ctx: &Context) -> Result<Next, BoxError> {
-        let mounted = ctx.get::<VolumeStatus>(labels::EPHEMERAL).is_some_and(|volume| volume.spec.is_mounted());
+        let mounted =
+            ctx.get::<VolumeStatus>(labels::EPHEMERAL).is_some_and(|volume| volume.spec.is_mounted());
         if self.done || !mounted {
             return Ok(Next::Wait);
         }

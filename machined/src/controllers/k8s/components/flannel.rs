@@ -33,8 +33,7 @@ pub(super) fn flanneld(inputs: &Inputs) -> Component {
         "--ip-masq=true".into(),
         format!("--healthz-port={}", ports::FLANNEL_HEALTH),
     ];
-    let probe =
-        Probe::Http { address: loopback(ports::FLANNEL_HEALTH), path: "/healthz".into() };
+    let probe = Probe::Http { address: loopback(ports::FLANNEL_HEALTH), path: "/healthz".into() };
     let mut requires = Vec::new();
     if inputs.is_control_plane() {
         requires.push(Requirement::Service("kube-apiserver".into()));

@@ -25,8 +25,7 @@ pub(super) fn kubelet(inputs: &Inputs) -> Component {
             inputs.node_labels.iter().map(|(name, value)| format!("{name}={value}")).collect();
         args.push(format!("--node-labels={}", labels.join(",")));
     }
-    let probe =
-        Probe::Http { address: loopback(ports::KUBELET_HEALTH), path: "/healthz".into() };
+    let probe = Probe::Http { address: loopback(ports::KUBELET_HEALTH), path: "/healthz".into() };
     let service = ServiceSpec {
         command: command(NAME, args),
         environment: [("PATH".to_owned(), "/usr/bin:/usr/sbin".to_owned())].into(),

@@ -27,8 +27,7 @@ pub(super) fn kube_proxy(inputs: &Inputs) -> Component {
             "nodePortAddresses": ["primary"],
         }),
     );
-    let probe =
-        Probe::Http { address: loopback(ports::KUBE_PROXY_HEALTH), path: "/healthz".into() };
+    let probe = Probe::Http { address: loopback(ports::KUBE_PROXY_HEALTH), path: "/healthz".into() };
     let mut requires = Vec::new();
     if inputs.is_control_plane() {
         requires.push(Requirement::Service("kube-apiserver".into()));
