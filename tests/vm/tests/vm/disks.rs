@@ -1,6 +1,6 @@
 //! Disks that are damaged, missing or too small.
 
-use anyhow::{Context as _, Result, ensure};
+use anyhow::{Result, ensure};
 use corten_lab::{Node, NodeSpec};
 use corten_vm_tests::{TestNode, vm_test};
 use std::fs::File;
@@ -56,17 +56,13 @@ fn a_machine_without_its_disk_says_so_and_tries_again() {
 }
 
 #[test]
-fn a_disk_that_is_too_small_is_named_on_the_console_and_in_the_status() {
+fn a_disk_that_is_too_small_is_named_on_the_console() {
     vm_test(async |lab| {
         let node = lab.prepare(&lab.options("small")).await?;
-        // The slots end at 5137 MiB: there is room for neither STATE nor EPHEMERAL.
+        // As when the image is written to a disk that ends before it: the root is there, the rest is not.
         node.machine().resize_disk(5200)?;
         let mark = node.machine().start().await?;
-        node.machine().wait_console("too small", mark, lab.timeouts().seconds(20)).await?;
-        node.wait_api().await?;
-        let status = node.osctl().ok(&["status"]).await?;
-        ensure!(status.contains("too small"), "the status is silent about it: {status}");
-        node.osctl().ok(&["shutdown"]).await?;
-        node.machine().wait_off(lab.timeouts().power_off()).await.context("power off")
+        node.machine().wait_console("too small", mark, lab.timeouts().seconds(30)).await?;
+        Ok(node.machine().power_cut().await?)
     });
 }
