@@ -87,7 +87,10 @@ fn look(uuid: &str) -> (Option<Found>, String) {
         if hit.is_some() {
             // The kernel takes no table that names sectors beyond the end of the disk.
             let mib = disk.size >> 20;
-            seen.push(format!("{} has it, but its {mib} MiB are too small for its partition table", disk.path));
+            seen.push(format!(
+                "{} has it, but its {mib} MiB are too small for its partition table",
+                disk.path
+            ));
             continue;
         }
         let labels: Vec<_> = partitions.iter().map(|partition| partition.label.as_str()).collect();
