@@ -55,6 +55,7 @@ impl Node {
         std::fs::write(path.join("ca.crt"), &ca.cert_pem).unwrap();
         write_leaf(path, &leaf);
         let machined = start_machined(path, maintenance);
+        wait_for_socket(&socket(path));
         let apid = start_apid(path, maintenance);
         let address = wait_for_text(&path.join("address"));
         Self { folder, machined, apid, address, ca }
@@ -176,6 +177,15 @@ fn start_apid(folder: &Path, maintenance: bool) -> Child {
 fn spawn(command: &mut Command, log: &Path) -> Child {
     let log = std::fs::File::create(log).unwrap();
     command.stdin(Stdio::null()).stdout(log.try_clone().unwrap()).stderr(log).spawn().unwrap()
+}
+
+/// Until machined listens: apid would tell the first callers that it is not there yet.
+fn wait_for_socket(path: &Path) {
+    let start = Instant::now();
+    while std::os::unix::net::UnixStream::connect(path).is_err() {
+        assert!(start.elapsed() < PATIENCE, "nobody listens at {}", path.display());
+        std::thread::sleep(Duration::from_millis(10));
+    }
 }
 
 fn wait_for_text(path: &Path) -> String {
