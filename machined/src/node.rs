@@ -35,6 +35,9 @@ pub struct Node {
     pub timeline: Timeline,
 }
 
+/// Time for an answer to reach its caller, on a slow link and a busy machine.
+const ANSWER: std::time::Duration = std::time::Duration::from_millis(700);
+
 /// What to do with the machine.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum PowerAction {
@@ -73,6 +76,16 @@ impl Power {
         }
         self.asked.notify_one();
         self.go.notify_one();
+    }
+
+    /// Asks for it once the answer to the caller has had time to leave: going down takes apid, and with it the caller's
+    /// connection. Must be called inside a runtime.
+    pub fn ask_after_answer(&self, request: PowerRequest) {
+        let power = self.clone();
+        tokio::spawn(async move {
+            tokio::time::sleep(ANSWER).await;
+            power.ask(request);
+        });
     }
 
     /// Waits until somebody asked.

@@ -126,7 +126,8 @@ async fn a_reboot_needs_the_role_and_leaves_a_trace() {
     let refused = MachineServiceClient::new(bench.client(READER)).reboot(request()).await.unwrap_err();
     assert_eq!((refused.code(), bench.node.power.current()), (Code::PermissionDenied, None));
     MachineServiceClient::new(bench.client(OPERATOR)).reboot(request()).await.unwrap();
-    assert_eq!(bench.node.power.current(), Some(PowerRequest { action: PowerAction::Reboot, force: false }));
+    let asked = timeout(PATIENCE, bench.node.power.wait()).await.unwrap();
+    assert_eq!(asked, PowerRequest { action: PowerAction::Reboot, force: false });
     let event = bench.node.events.tail(1).remove(0);
     assert_eq!((event.kind.as_str(), event.message.as_str()), ("api.call", "Älice asked: reboot"));
 }
