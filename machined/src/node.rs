@@ -1,11 +1,11 @@
 //! What the API handlers and the main program share: one handle to every part of the node.
 
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 
 use corten_resources::runtime::MachineStage;
 use corten_store::Store;
 use corten_supervisor::{EventBus, LogStore, SupervisorHandle};
-use tokio::sync::Notify;
+use tokio::sync::{Notify, watch};
 
 use crate::boot::timeline::Timeline;
 use crate::controllers::config::acquire::ConfigStore;
@@ -57,25 +57,27 @@ pub struct PowerRequest {
 }
 
 /// Takes the first request to go down; later ones join it, but a forced one still forces.
-#[derive(Debug, Clone, Default)]
+#[derive(Debug, Clone)]
 pub struct Power {
-    request: Arc<Mutex<Option<PowerRequest>>>,
-    /// Wakes the status controller.
+    request: watch::Sender<Option<PowerRequest>>,
+    /// Wakes the status controller, which is the only one that waits for it.
     asked: Arc<Notify>,
-    /// Wakes the main program.
-    go: Arc<Notify>,
+}
+
+impl Default for Power {
+    fn default() -> Self {
+        Self { request: watch::Sender::new(None), asked: Arc::default() }
+    }
 }
 
 impl Power {
     /// Asks for it; returns at once.
     pub fn ask(&self, request: PowerRequest) {
-        let mut current = self.request.lock().unwrap_or_else(PoisonError::into_inner);
-        match current.as_mut() {
+        self.request.send_modify(|current| match current {
             Some(before) => before.force |= request.force,
             None => *current = Some(request),
-        }
+        });
         self.asked.notify_one();
-        self.go.notify_one();
     }
 
     /// Asks for it once the answer to the caller has had time to leave: going down takes apid, and with it the caller's
@@ -88,19 +90,23 @@ impl Power {
         });
     }
 
-    /// Waits until somebody asked.
+    /// Waits until somebody asked. Any number may wait.
     pub async fn wait(&self) -> PowerRequest {
+        let mut requests = self.request.subscribe();
         loop {
-            if let Some(request) = self.current() {
+            if let Some(request) = *requests.borrow_and_update() {
                 return request;
             }
-            self.go.notified().await;
+            if requests.changed().await.is_err() {
+                // Cannot be: `self` holds the sender.
+                std::future::pending::<()>().await;
+            }
         }
     }
 
     /// The request, once there is one.
     pub fn current(&self) -> Option<PowerRequest> {
-        *self.request.lock().unwrap_or_else(PoisonError::into_inner)
+        *self.request.borrow()
     }
 
     /// The stage that follows from the request.
@@ -128,5 +134,21 @@ mod tests {
         power.ask(PowerRequest { action: PowerAction::PowerOff, force: true });
         assert_eq!(power.wait().await, PowerRequest { action: PowerAction::Reboot, force: true });
         assert_eq!(power.stage(), Some(MachineStage::Rebooting));
+    }
+
+    #[tokio::test]
+    async fn everybody_who_waits_is_told() {
+        let power = Power::default();
+        let waiters: Vec<_> = (0..3)
+            .map(|_| {
+                let power = power.clone();
+                tokio::spawn(async move { power.wait().await })
+            })
+            .collect();
+        tokio::task::yield_now().await;
+        power.ask(PowerRequest { action: PowerAction::PowerOff, force: false });
+        for waiter in waiters {
+            assert_eq!(waiter.await.unwrap().action, PowerAction::PowerOff);
+        }
     }
 }
