@@ -83,6 +83,10 @@ address = "{socket}"
 [debug]
 level = "warn"
 
+# An unpacked layer is on the disk before it counts: else a power cut leaves empty programs in images that look whole.
+[plugins."io.containerd.service.v1.diff-service"]
+sync_fs = true
+
 [plugins."io.containerd.cri.v1.images"]
 snapshotter = "overlayfs"
 [plugins."io.containerd.cri.v1.images".pinned_images]
