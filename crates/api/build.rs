@@ -12,9 +12,12 @@ const FILES: &[&str] = &[
     "corten/v1/log.proto",
     "corten/v1/machine.proto",
     "corten/v1/process.proto",
+    "corten/v1/progress.proto",
     "corten/v1/resource.proto",
     "corten/v1/security.proto",
     "corten/v1/service.proto",
+    "corten/v1/storage.proto",
+    "corten/v1/update.proto",
 ];
 
 /// Enum fields, which would be bare numbers in JSON.

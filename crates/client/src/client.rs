@@ -163,6 +163,10 @@ impl Client {
         security: security_service_client::SecurityServiceClient;
         /// Processes.
         processes: process_service_client::ProcessServiceClient;
+        /// Disks and installation.
+        storage: storage_service_client::StorageServiceClient;
+        /// Slots and updates.
+        updates: update_service_client::UpdateServiceClient;
     }
 }
 

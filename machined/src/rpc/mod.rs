@@ -15,8 +15,10 @@ mod process;
 mod resource;
 mod security;
 mod service;
+mod storage;
 #[cfg(test)]
 mod tests;
+mod update;
 
 use std::io;
 use std::os::unix::fs::{PermissionsExt, chown};
@@ -29,7 +31,8 @@ use corten_api::v1::{
     image_service_server::ImageServiceServer, log_service_server::LogServiceServer,
     machine_service_server::MachineServiceServer, process_service_server::ProcessServiceServer,
     resource_service_server::ResourceServiceServer, security_service_server::SecurityServiceServer,
-    service_service_server::ServiceServiceServer,
+    service_service_server::ServiceServiceServer, storage_service_server::StorageServiceServer,
+    update_service_server::UpdateServiceServer,
 };
 use corten_constants::ids;
 use futures::Stream;
@@ -100,7 +103,9 @@ pub async fn serve(node: Node, path: &str) -> Result<(), ServeError> {
         .add_service(ConfigServiceServer::new(api.clone()).max_decoding_message_size(MESSAGE_LIMIT))
         .add_service(ClusterServiceServer::new(api.clone()))
         .add_service(SecurityServiceServer::new(api.clone()))
-        .add_service(ProcessServiceServer::new(api))
+        .add_service(ProcessServiceServer::new(api.clone()))
+        .add_service(StorageServiceServer::new(api.clone()))
+        .add_service(UpdateServiceServer::new(api).max_decoding_message_size(MESSAGE_LIMIT))
         .serve_with_incoming(UnixListenerStream::new(listener))
         .await?;
     Ok(())

@@ -18,6 +18,10 @@ pub enum MachineStage {
     Rebooting,
     /// Going down.
     ShuttingDown,
+    /// Writing the system to a disk.
+    Installing,
+    /// Erasing volumes.
+    Resetting,
 }
 
 impl MachineStage {
@@ -29,6 +33,8 @@ impl MachineStage {
             Self::Running => "running",
             Self::Rebooting => "rebooting",
             Self::ShuttingDown => "shutting-down",
+            Self::Installing => "installing",
+            Self::Resetting => "resetting",
         }
     }
 }

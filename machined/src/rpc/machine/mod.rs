@@ -13,7 +13,7 @@ use corten_api::v1::machine_service_server::MachineService;
 use corten_api::v1::{
     BootTimelineRequest, BootTimelineResponse, DmesgRequest, Event, EventsRequest, KernelMessage,
     RebootRequest, RebootResponse, ShutdownRequest, ShutdownResponse, StatusRequest, StatusResponse,
-    VersionRequest, VersionResponse,
+    Progress, ResetRequest, VersionRequest, VersionResponse,
 };
 use tonic::{Request, Response, Status};
 
@@ -45,6 +45,12 @@ impl MachineService for Api {
         request: Request<ShutdownRequest>,
     ) -> Result<Response<ShutdownResponse>, Status> {
         shutdown::shutdown(&self.0, request)
+    }
+
+    type ResetStream = Answers<Progress>;
+
+    async fn reset(&self, _: Request<ResetRequest>) -> Result<Response<Self::ResetStream>, Status> {
+        Err(Status::unimplemented("reset"))
     }
 
     type EventsStream = Answers<Event>;

@@ -22,6 +22,8 @@ pub(super) fn stage(stage: MachineStage) -> v1::Stage {
         MachineStage::Running => v1::Stage::Running,
         MachineStage::Rebooting => v1::Stage::Rebooting,
         MachineStage::ShuttingDown => v1::Stage::ShuttingDown,
+        MachineStage::Installing => v1::Stage::Installing,
+        MachineStage::Resetting => v1::Stage::Resetting,
     }
 }
 

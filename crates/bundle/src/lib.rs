@@ -1,0 +1,1 @@
+//! Update bundles: one signed file with everything that an update needs.

@@ -1,0 +1,1 @@
+//! The META partition: small facts about boots and updates that outlive both slots.

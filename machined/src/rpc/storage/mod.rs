@@ -1,0 +1,23 @@
+//! `StorageService`.
+
+use corten_api::v1::storage_service_server::StorageService;
+use corten_api::v1::{DisksRequest, DisksResponse, Progress, WatchInstallRequest};
+use tonic::{Request, Response, Status};
+
+use super::{Answers, Api};
+
+#[tonic::async_trait]
+impl StorageService for Api {
+    async fn disks(&self, _: Request<DisksRequest>) -> Result<Response<DisksResponse>, Status> {
+        Err(Status::unimplemented("disks"))
+    }
+
+    type WatchInstallStream = Answers<Progress>;
+
+    async fn watch_install(
+        &self,
+        _: Request<WatchInstallRequest>,
+    ) -> Result<Response<Self::WatchInstallStream>, Status> {
+        Err(Status::unimplemented("watch install"))
+    }
+}
