@@ -6,6 +6,7 @@ pub mod k8s;
 pub mod network;
 pub mod runtime;
 pub mod secrets;
+pub mod update;
 
 use corten_store::Store;
 
@@ -14,6 +15,7 @@ pub fn register_all(store: &Store) {
     runtime::register(store);
     network::register(store);
     block::register(store);
+    update::register(store);
     store.register::<config::MachineConfig>();
     store.register::<config::ConfigSourceStatus>();
     store.register::<k8s::EtcdMember>();

@@ -25,7 +25,7 @@ pub(crate) struct Args {
 }
 
 pub(crate) async fn run(args: &Args, session: &Session) -> Result<(), CommandError> {
-    let request = v1::DmesgRequest { tail: args.tail.map_or(-1, i32::from), follow: args.follow };
+    let request = v1::DmesgRequest { tail: args.tail.map_or(-1, i32::from), follow: args.follow, boot: 0 };
     let several = session.several();
     let answers = session
         .each(async |client| {

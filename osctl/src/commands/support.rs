@@ -172,7 +172,7 @@ async fn collect_events(client: &Client) -> Result<String, CommandError> {
 }
 
 async fn collect_dmesg(client: &Client) -> Result<String, CommandError> {
-    let request = v1::DmesgRequest { tail: -1, follow: false };
+    let request = v1::DmesgRequest { tail: -1, follow: false, boot: 0 };
     let stream = answer(client, client.machine().dmesg(request)).await?;
     let mut text = String::new();
     drain(client, stream, |message| {
