@@ -30,3 +30,9 @@ pub const CNI_BIN: &str = "/opt/cni/bin";
 pub const CNI_CONF: &str = "/etc/cni/net.d";
 /// The SBOM inside the root image.
 pub const SBOM: &str = "/usr/share/corten/sbom.spdx.json";
+/// Where the EFI partition is mounted while it is worked on.
+pub const ESP: &str = "/run/corten/esp";
+/// Public keys whose update bundles this image takes.
+pub const UPDATE_KEYS: &str = "/usr/share/corten/update-keys";
+/// The install medium, on a machine that was started from it.
+pub const MEDIUM: &str = "/run/corten/medium";

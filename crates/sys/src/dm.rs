@@ -45,6 +45,16 @@ pub enum DmError {
     },
 }
 
+/// What a block that does not match its hash does.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum OnCorruption {
+    /// The machine restarts: with a corrupt root nothing that runs can be trusted, and the boot loader may have another
+    /// slot.
+    Restart,
+    /// The read fails.
+    Error,
+}
+
 /// A read-only device whose blocks are checked against a hash tree on the same device.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Verity {
@@ -60,17 +70,22 @@ pub struct Verity {
     pub root_hash: String,
     /// Salt, hexadecimal; empty for none.
     pub salt: String,
+    /// What a block that does not match does.
+    pub on_corruption: OnCorruption,
 }
 
 impl Verity {
-    /// The target's parameters. A block that does not match restarts the machine: with a corrupt root nothing that
-    /// runs can be trusted, and the boot loader may have another slot.
+    /// The target's parameters: `Documentation/admin-guide/device-mapper/verity.rst`.
     fn parameters(&self) -> String {
-        let Self { device, data_blocks, hash_start, block_size, root_hash, salt } = self;
+        let Self { device, data_blocks, hash_start, block_size, root_hash, salt, on_corruption } = self;
         let salt = if salt.is_empty() { "-" } else { salt };
+        let optional = match on_corruption {
+            OnCorruption::Restart => "1 restart_on_corruption",
+            OnCorruption::Error => "0",
+        };
         format!(
             "1 {device} {device} {block_size} {block_size} {data_blocks} {hash_start} sha256 {root_hash} {salt} \
-             1 restart_on_corruption"
+             {optional}"
         )
     }
 
@@ -224,6 +239,7 @@ mod tests {
             block_size: 4096,
             root_hash: "ab".repeat(32),
             salt: String::new(),
+            on_corruption: OnCorruption::Restart,
         };
         let hash = "ab".repeat(32);
         assert_eq!(

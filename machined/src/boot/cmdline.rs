@@ -59,16 +59,20 @@ impl Cmdline {
 
     /// Root hash of the image that belongs to this kernel.
     pub fn root_hash(&self) -> Result<RootHash, RootHashError> {
-        let value = self.get("corten.roothash").ok_or(RootHashError::Missing)?;
-        let well_formed = value.len() == HASH_DIGITS && value.bytes().all(|byte| byte.is_ascii_hexdigit());
-        if !well_formed {
-            return Err(RootHashError::Malformed { value: value.to_owned() });
-        }
-        Ok(RootHash(value.to_ascii_lowercase()))
+        RootHash::parse(self.get("corten.roothash").ok_or(RootHashError::Missing)?)
     }
 }
 
 impl RootHash {
+    /// From hexadecimal digits.
+    pub fn parse(value: &str) -> Result<Self, RootHashError> {
+        let well_formed = value.len() == HASH_DIGITS && value.bytes().all(|byte| byte.is_ascii_hexdigit());
+        if !well_formed {
+            return Err(RootHashError::Malformed { value: value.to_owned() });
+        }
+        Ok(Self(value.to_ascii_lowercase()))
+    }
+
     /// In hexadecimal.
     pub fn as_str(&self) -> &str {
         &self.0

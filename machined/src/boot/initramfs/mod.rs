@@ -12,6 +12,8 @@ mod root;
 mod superblock;
 mod switch;
 
+pub(crate) use root::describe;
+
 use std::io;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::time::Duration;

@@ -4,9 +4,9 @@ use std::fs::File;
 use std::os::unix::fs::FileExt;
 use std::time::{Duration, Instant};
 
-use camino::Utf8PathBuf;
+use camino::{Utf8Path, Utf8PathBuf};
 use corten_sys::block::{self, Disk, gpt};
-use corten_sys::dm::{DeviceMapper, Verity};
+use corten_sys::dm::{DeviceMapper, OnCorruption, Verity};
 use corten_sys::mount::{Flags, Mount};
 use corten_sys::uevent::Listener;
 
@@ -103,7 +103,7 @@ fn look(uuid: &str) -> (Option<Found>, String) {
 /// Puts verity over the partition and mounts the file system in it.
 pub(super) fn mount(hash: &RootHash, found: &Found) -> Result<(), InitramfsError> {
     let partition = found.node();
-    let verity = describe(hash, &partition)?;
+    let verity = describe(hash, &partition, OnCorruption::Restart)?;
     let device = DeviceMapper::open()?.create_verity(NAME, &verity)?;
     let mount = Mount {
         source: device.into_string(),
@@ -115,7 +115,12 @@ pub(super) fn mount(hash: &RootHash, found: &Found) -> Result<(), InitramfsError
     mount.mount().map_err(|source| InitramfsError::MountRoot { partition: partition.into_string(), source })
 }
 
-fn describe(hash: &RootHash, partition: &Utf8PathBuf) -> Result<Verity, InitramfsError> {
+/// The verity device of the image in a partition, as its superblocks tell.
+pub(crate) fn describe(
+    hash: &RootHash,
+    partition: &Utf8Path,
+    on_corruption: OnCorruption,
+) -> Result<Verity, InitramfsError> {
     let read = |source| InitramfsError::Read { partition: partition.to_string(), source };
     let wrong = |reason| InitramfsError::NotAnImage { partition: partition.to_string(), reason };
     let file = File::open(partition).map_err(read)?;
@@ -125,12 +130,13 @@ fn describe(hash: &RootHash, partition: &Utf8PathBuf) -> Result<Verity, Initramf
     let mut verity = [0; VERITY_SIZE];
     file.read_exact_at(&mut verity, data_blocks * BLOCK).map_err(read)?;
     Ok(Verity {
-        device: partition.clone(),
+        device: partition.to_owned(),
         data_blocks,
         // Its superblock takes one block.
         hash_start: data_blocks + 1,
         block_size: u32::try_from(BLOCK).unwrap_or(0),
         root_hash: hash.as_str().to_owned(),
         salt: superblock::salt(&verity, data_blocks).map_err(wrong)?,
+        on_corruption,
     })
 }
