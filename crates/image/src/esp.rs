@@ -1,4 +1,5 @@
-//! The EFI system partition: a FAT32 file system with the boot loader and the kernel images.
+//! The EFI system partition: a FAT file system with the boot loader and the kernel images. FAT32, or FAT16 when it is
+//! too small for that, which UEFI allows on removable media.
 //!
 //! Its volume id is fixed and its files carry the oldest date that FAT knows, so that the same files
 //! make the same bytes.
@@ -12,11 +13,15 @@ use fscommon::BufStream;
 /// "CORT".
 const VOLUME_ID: u32 = 0x434f_5254;
 
+/// FAT32 has at least 65,525 clusters, and they have at least 512 bytes.
+const FAT32_MINIMUM: u64 = 34 << 20;
+
 /// Formats the whole of `volume` and writes the files. Folders on the way are made.
 pub fn format<V: Read + Write + Seek>(mut volume: V, files: &[(&str, &[u8])]) -> io::Result<()> {
+    let length = volume.seek(SeekFrom::End(0))?;
     volume.seek(SeekFrom::Start(0))?;
     let options = FormatVolumeOptions::new()
-        .fat_type(FatType::Fat32)
+        .fat_type(if length < FAT32_MINIMUM { FatType::Fat16 } else { FatType::Fat32 })
         .volume_id(VOLUME_ID)
         .volume_label(*b"EFI        ");
     fatfs::format_volume(BufStream::new(&mut volume), options)?;
@@ -65,21 +70,27 @@ mod tests {
         ("loader/loader.conf", b"timeout 0\n"),
     ];
 
-    fn volume() -> Vec<u8> {
-        let mut bytes = io::Cursor::new(vec![0; 40 << 20]);
+    fn volume_of(mebibytes: usize) -> Vec<u8> {
+        let mut bytes = io::Cursor::new(vec![0; mebibytes << 20]);
         format(&mut bytes, FILES).unwrap();
         bytes.into_inner()
     }
 
+    fn volume() -> Vec<u8> {
+        volume_of(40)
+    }
+
     #[test]
     fn files_read_back_under_their_long_names() {
-        let bytes = volume();
-        let file_system = FileSystem::new(io::Cursor::new(bytes), FsOptions::new()).unwrap();
-        assert_eq!(file_system.fat_type(), FatType::Fat32);
-        for (path, contents) in FILES {
-            let mut found = Vec::new();
-            file_system.root_dir().open_file(path).unwrap().read_to_end(&mut found).unwrap();
-            assert!(found == *contents, "{path}");
+        for (mebibytes, kind) in [(40, FatType::Fat32), (34, FatType::Fat32), (24, FatType::Fat16)] {
+            let bytes = volume_of(mebibytes);
+            let file_system = FileSystem::new(io::Cursor::new(bytes), FsOptions::new()).unwrap();
+            assert_eq!(file_system.fat_type(), kind);
+            for (path, contents) in FILES {
+                let mut found = Vec::new();
+                file_system.root_dir().open_file(path).unwrap().read_to_end(&mut found).unwrap();
+                assert!(found == *contents, "{path} of {mebibytes} MiB");
+            }
         }
     }
 

@@ -14,6 +14,7 @@ pub mod lint;
 pub mod manifest;
 pub mod modules;
 pub mod oci;
+pub mod release;
 pub mod sbom;
 pub mod tree;
 pub mod uki;

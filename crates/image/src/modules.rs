@@ -1,7 +1,8 @@
 //! Which kernel modules go where: a list of patterns with reasons, resolved against a kernel.
 //!
 //! A pattern is a module's name, with `*` for any run of characters. Dependencies come along. A
-//! pattern that neither a module nor something built in matches is an error: the kernel changed.
+//! pattern that neither a module nor something built in matches is an error, because the kernel changed,
+//! unless its group is optional.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -26,6 +27,9 @@ pub struct Group {
     /// Whether they are loaded at boot; the others load when a device or a user asks for them.
     #[serde(default)]
     pub load: bool,
+    /// Whether a kernel may lack them.
+    #[serde(default)]
+    pub optional: bool,
     /// Why they are there.
     pub reason: String,
 }
@@ -63,6 +67,8 @@ pub struct Selection {
     pub paths: BTreeSet<String>,
     /// Names of the modules to load at boot, in the order of the list.
     pub load: Vec<String>,
+    /// Optional patterns that match nothing.
+    pub lacking: Vec<String>,
 }
 
 impl Kernel {
@@ -93,8 +99,10 @@ impl Kernel {
                         selection.load.push(name.clone());
                     }
                 }
-                if !matched {
-                    return Err(ModuleError::Unknown(pattern));
+                match (matched, group.optional) {
+                    (true, _) => {}
+                    (false, true) => selection.lacking.push(pattern),
+                    (false, false) => return Err(ModuleError::Unknown(pattern)),
                 }
             }
         }
@@ -149,6 +157,7 @@ mod tests {
         Group {
             modules: modules.iter().map(|&name| name.to_owned()).collect(),
             load,
+            optional: false,
             reason: "test".to_owned(),
         }
     }
@@ -166,6 +175,8 @@ mod tests {
     fn what_the_kernel_lacks_is_an_error() {
         let error = kernel().select(&[group(&["btrfs"], false)]).unwrap_err();
         assert_eq!(error, ModuleError::Unknown("btrfs".to_owned()));
+        let optional = Group { optional: true, ..group(&["btrfs", "ext4"], false) };
+        assert_eq!(kernel().select(&[optional]).unwrap().lacking, ["btrfs"]);
         let error = kernel().select(&[group(&["dm-verity"], false)]).unwrap_err();
         assert!(matches!(error, ModuleError::Dependency { .. }), "{error}");
     }

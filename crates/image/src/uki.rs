@@ -6,7 +6,7 @@
 /// What goes into a unified kernel image.
 #[derive(Debug, Clone, Copy)]
 pub struct Parts<'a> {
-    /// `os-release`: the name in the boot menu.
+    /// `os-release`: the name in the boot menu. See [`crate::release::menu_entry`].
     pub os_release: &'a [u8],
     /// The kernel command line.
     pub command_line: &'a [u8],

@@ -134,7 +134,11 @@ impl Available {
         let result = cache::build(&format!("kernel/{place}"), &inputs, &[&self.release], |result| {
             self.unpack(&selection, result)
         })?;
-        progress::note("kernel", &format!("{} modules for the {place}", selection.paths.len()));
+        let lacking = match selection.lacking.as_slice() {
+            [] => String::new(),
+            names => format!("; this kernel has no {}", names.join(", ")),
+        };
+        progress::note("kernel", &format!("{} modules for the {place}{lacking}", selection.paths.len()));
         Ok((result, selection.load))
     }
 

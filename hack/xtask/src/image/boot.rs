@@ -8,6 +8,7 @@ use corten_constants::VERSION;
 use corten_image::cmdline::Arguments;
 use corten_image::cpio;
 use corten_image::disk::{self, Contents};
+use corten_image::release;
 use corten_image::uki::{self, Parts};
 use corten_image::verity::RootHash;
 
@@ -46,8 +47,8 @@ pub(crate) struct Ingredients<'a> {
     pub kernel: &'a Kernel,
     /// PID 1, static.
     pub init: PathBuf,
-    /// Name and version of the system.
-    pub os_release: &'a str,
+    /// Name and version, for the boot menu.
+    pub menu_entry: &'a str,
     /// systemd's EFI stub.
     pub stub: PathBuf,
     /// What vouches for the root image.
@@ -60,7 +61,7 @@ pub(crate) fn files(ingredients: &Ingredients<'_>) -> Result<Boot> {
     let inputs = Inputs::new()
         .value("version", "2")
         .value("cmdline", ingredients.command_line()?)
-        .value("os-release", ingredients.os_release)
+        .value("os-release", ingredients.menu_entry)
         .value("load", kernel.load.initramfs.join("\n"))
         .file("kernel", &kernel.vmlinuz)?
         .file("init", &ingredients.init)?
@@ -79,7 +80,7 @@ pub(crate) fn assemble(ingredients: &Ingredients<'_>, result: &Path) -> Result<(
     let line = ingredients.command_line()?;
     let initramfs = initramfs(kernel, &ingredients.init)?;
     let parts = Parts {
-        os_release: ingredients.os_release.as_bytes(),
+        os_release: ingredients.menu_entry.as_bytes(),
         command_line: line.as_bytes(),
         uname: kernel.release.as_bytes(),
         initramfs: &initramfs,
@@ -149,7 +150,7 @@ pub(crate) struct Disk<'a> {
 /// Makes the disk image, unless it is there already.
 pub(crate) fn disk(disk: &Disk<'_>) -> Result<PathBuf> {
     let inputs = Inputs::new()
-        .value("version", "2")
+        .value("version", "3")
         .value("loader.conf", LOADER_CONF)
         .file("roothash", &disk.root.hash)?
         .file("uki", disk.uki)?
@@ -164,7 +165,7 @@ pub(crate) fn disk(disk: &Disk<'_>) -> Result<PathBuf> {
 /// Writes the disk image into a folder.
 pub(crate) fn assemble_disk(disk: &Disk<'_>, result: &Path) -> Result<()> {
     let (uki, loader) = (fs::read(disk.uki)?, fs::read(disk.loader)?);
-    let name = format!("EFI/Linux/corten-{VERSION}.efi");
+    let name = release::entry_path(1, VERSION);
     let esp: &[(&str, &[u8])] =
         &[("EFI/BOOT/BOOTX64.EFI", &loader), (&name, &uki), ("loader/loader.conf", LOADER_CONF.as_bytes())];
     let contents = Contents { esp, root: &disk.root.image, root_hash: disk.root_hash };

@@ -11,11 +11,12 @@ use std::process::Command;
 use anyhow::{Context as _, Result, ensure};
 use corten_constants::VERSION;
 use corten_image::manifest::Manifest;
+use corten_image::release;
 use corten_image::tree::Tree;
 use corten_image::verity::RootHash;
 
 use crate::cache;
-use crate::components::{self, Components};
+use crate::components;
 use crate::kernel::{self, Kernel};
 use crate::packages::{self, Group};
 use crate::progress::{self, Step};
@@ -24,6 +25,7 @@ use crate::sbom;
 pub(crate) mod boot;
 pub(crate) mod containers;
 pub(crate) mod debian;
+mod facts;
 pub(crate) mod programs;
 pub(crate) mod root;
 
@@ -37,7 +39,6 @@ const MANIFEST: &str = "crates/image/manifest.toml";
 const LOCK: &str = "crates/image/debian.lock";
 const BOOT_LOADER_PACKAGE: &str = "systemd-boot-efi";
 const CERTIFICATES_PACKAGE: &str = "ca-certificates";
-const DAY: u64 = 24 * 60 * 60;
 
 /// What a build leaves in `_out`.
 #[derive(Debug)]
@@ -175,7 +176,7 @@ struct Plan {
     manifest: Manifest,
     /// Folder with systemd's EFI programs.
     efi: PathBuf,
-    os_release: String,
+    menu_entry: String,
     sbom: PathBuf,
     epoch: u64,
     tree: Tree,
@@ -191,17 +192,16 @@ fn prepare() -> Result<Plan> {
     let kernel = kernel::prepare()?;
     let manifest = manifest()?;
     let debian = fetch_packages(&manifest)?;
-    let epoch = epoch()?;
-    let os_release = os_release();
+    let epoch = facts::epoch()?;
     let sbom = sbom::build(&components, &manifest, &debian, &kernel, epoch)?;
 
     let built = BTreeMap::from([
         ("pause-image", Built::File(containers.pause.clone())),
         ("coredns-image", Built::File(containers.coredns.clone())),
         ("sbom", Built::File(sbom.clone())),
-        ("component-versions", Built::Bytes(component_versions(&components))),
+        ("component-versions", Built::Bytes(facts::component_versions(&components))),
         ("modules-load", Built::Bytes(boot::load_list(&kernel.load.root).into_bytes())),
-        ("os-release", Built::Bytes(os_release.clone().into_bytes())),
+        ("os-release", Built::Bytes(release::os_release(VERSION).into_bytes())),
         ("clock-epoch", Built::Bytes(format!("{epoch}\n").into_bytes())),
         ("ca-certificates", Built::Bytes(certificates(&debian)?)),
     ]);
@@ -209,7 +209,8 @@ fn prepare() -> Result<Plan> {
         Sources { programs: &programs, components: &components, packages: &debian, kernel: &kernel, built };
     let tree = root::tree(&manifest, &sources)?;
     let efi = package(&debian, BOOT_LOADER_PACKAGE)?.root.join("usr/lib/systemd/boot/efi");
-    Ok(Plan { programs, containers, kernel, manifest, efi, os_release, sbom, epoch, tree })
+    let menu_entry = release::menu_entry(VERSION);
+    Ok(Plan { programs, containers, kernel, manifest, efi, menu_entry, sbom, epoch, tree })
 }
 
 impl Plan {
@@ -217,7 +218,7 @@ impl Plan {
         Ingredients {
             kernel: &self.kernel,
             init: self.programs.path("machined"),
-            os_release: &self.os_release,
+            menu_entry: &self.menu_entry,
             stub: self.efi.join("linuxx64.efi.stub"),
             root_hash,
         }
@@ -274,42 +275,4 @@ fn certificates(packages: &BTreeMap<String, Unpacked>) -> Result<Vec<u8>> {
         bundle.extend(fs::read(folder.join(path))?);
     }
     Ok(bundle)
-}
-
-/// Component → version, as JSON; machined's `versions` reads it.
-fn component_versions(components: &Components) -> Vec<u8> {
-    let versions: BTreeMap<&str, &str> = components
-        .programs
-        .iter()
-        .map(|program| (program.component.as_str(), program.version.as_str()))
-        .collect();
-    serde_json::json!(versions).to_string().into_bytes()
-}
-
-fn os_release() -> String {
-    [
-        "NAME=\"Corten\"".to_owned(),
-        "ID=corten".to_owned(),
-        format!("VERSION_ID={VERSION}"),
-        format!("VERSION=\"{VERSION}\""),
-        format!("PRETTY_NAME=\"Corten {VERSION}\""),
-        "HOME_URL=\"https://corten.dev\"".to_owned(),
-        String::new(),
-    ]
-    .join("\n")
-}
-
-/// The time that files carry and before which a node's clock is never set: the day of the commit, so
-/// that commits of one day share what does not differ otherwise.
-fn epoch() -> Result<u64> {
-    let seconds = match std::env::var("SOURCE_DATE_EPOCH") {
-        Ok(text) => text,
-        Err(_) => {
-            let mut git = Command::new("git");
-            git.current_dir(cache::workspace_root()).args(["log", "-1", "--format=%ct"]);
-            progress::output(&mut git).context("without git history, set SOURCE_DATE_EPOCH")?
-        }
-    };
-    let seconds: u64 = seconds.trim().parse().context("SOURCE_DATE_EPOCH is not a number of seconds")?;
-    Ok(seconds - seconds % DAY)
 }
