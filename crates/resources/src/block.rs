@@ -19,11 +19,23 @@ pub struct DiskStatus {
     pub model: String,
     /// Serial number, as the disk tells it.
     pub serial: String,
+    /// World wide id, as the kernel gives it; may be empty.
+    pub wwid: String,
+    /// Its place on the bus, below `/sys/devices`.
+    pub bus_path: String,
+    /// `virtio`, `nvme`, `sata`, `scsi`, `usb`, `mmc`, or empty.
+    pub transport: String,
+    /// Names below `/dev/disk/by-id` that other systems give it.
+    pub ids: Vec<String>,
+    /// Whether the medium can be taken out.
+    pub removable: bool,
+    /// What is on it: `empty`, `corten 0.1.0`, `gpt`, `ext4`, `data`.
+    pub content: String,
     /// Whether it spins.
     pub rotational: bool,
     /// Whether writes are refused.
     pub read_only: bool,
-    /// Whether this machine runs from it.
+    /// Whether this machine runs from it, or was started from it.
     pub system: bool,
     /// Its partitions, in the order of the table.
     pub partitions: Vec<PartitionStatus>,
@@ -120,6 +132,8 @@ impl Kind for DiskStatus {
             ("SIZE", "/size"),
             ("MODEL", "/model"),
             ("SERIAL", "/serial"),
+            ("TRANSPORT", "/transport"),
+            ("CONTENT", "/content"),
             ("SYSTEM", "/system"),
         ]
     }

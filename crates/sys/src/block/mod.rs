@@ -1,17 +1,19 @@
 //! Block devices: which there are, how they are partitioned, and what is on them.
 //!
 //! Partitions are found by what the partition table on the disk says (label, unique id), never by number or device
-//! name. Nothing here writes to a disk but [`discard`].
+//! name. Nothing here writes to a disk but [`discard`], [`discard_range`] and [`zero_out`].
 
 #![expect(unsafe_code, reason = "ioctl")]
 
 use std::fs::{self, File, OpenOptions};
 use std::io;
+use std::ops::Range;
 use std::os::fd::AsRawFd;
 
 use camino::{Utf8Path, Utf8PathBuf};
 
 pub mod gpt;
+mod identity;
 pub mod loopdev;
 pub mod probe;
 
@@ -20,7 +22,7 @@ const SYS_CLASS: &str = "/sys/class/block";
 const SECTOR: u64 = 512;
 
 /// A disk as the kernel sees it.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Disk {
     /// Kernel name, `vda` for example.
     pub name: String,
@@ -40,6 +42,14 @@ pub struct Disk {
     pub model: String,
     /// Serial number, as the disk tells it.
     pub serial: String,
+    /// World wide id, as the kernel gives it: `naa.5000c500…`, `eui.…`, `nvme.…`; empty when the disk has none.
+    pub wwid: String,
+    /// Its place on the bus, below `/sys/devices`.
+    pub bus_path: String,
+    /// `virtio`, `nvme`, `sata`, `scsi`, `usb`, `mmc`, or empty.
+    pub transport: String,
+    /// Names below `/dev/disk/by-id` that udev would give it.
+    pub ids: Vec<String>,
 }
 
 /// Every real disk: no partitions, loop, RAM or device-mapper devices, nothing without a medium.
@@ -61,6 +71,7 @@ pub fn disk(name: &str) -> Option<Disk> {
     if !dir.exists() || dir.join("partition").exists() {
         return None;
     }
+    let identity = identity::read(name, &dir);
     Some(Disk {
         name: name.to_owned(),
         path: node(name),
@@ -69,8 +80,12 @@ pub fn disk(name: &str) -> Option<Disk> {
         read_only: number(&dir.join("ro")) == Some(1),
         removable: number(&dir.join("removable")) == Some(1),
         rotational: number(&dir.join("queue/rotational")) == Some(1),
-        model: text(&dir.join("device/model")),
-        serial: first_text(&[dir.join("serial"), dir.join("device/serial")]),
+        model: identity.model,
+        serial: identity.serial,
+        wwid: identity.wwid,
+        bus_path: identity.bus_path,
+        transport: identity.transport,
+        ids: identity.ids,
     })
 }
 
@@ -102,9 +117,25 @@ pub fn announce_partition(disk: &Disk, number: u32, start: u64, size: u64) -> io
 /// Tells a device that none of its blocks are in use. Devices that cannot discard answer an error.
 pub fn discard(path: &Utf8Path) -> io::Result<()> {
     let file = OpenOptions::new().write(true).open(path)?;
-    let range = [0_u64, size(&file)?];
+    let length = size(&file)?;
+    discard_range(&file, 0..length)
+}
+
+/// Tells a device that the bytes of `range` are not needed any more. What is read there afterwards is up to the device:
+/// check it. The range must be in whole sectors, and the file open for writing.
+pub fn discard_range(file: &File, range: Range<u64>) -> io::Result<()> {
+    let range = [range.start, range.end.saturating_sub(range.start)];
     // SAFETY: BLKDISCARD reads two 64-bit numbers, start and length.
     let result = unsafe { libc::ioctl(file.as_raw_fd(), BLKDISCARD, range.as_ptr()) };
+    if result < 0 { Err(io::Error::last_os_error()) } else { Ok(()) }
+}
+
+/// Makes the bytes of `range` zero, by whatever is fastest on the device, else by writing. Returns when the device has
+/// them. The range must be in whole sectors, and the file open for writing.
+pub fn zero_out(file: &File, range: Range<u64>) -> io::Result<()> {
+    let range = [range.start, range.end.saturating_sub(range.start)];
+    // SAFETY: BLKZEROOUT reads two 64-bit numbers, start and length.
+    let result = unsafe { libc::ioctl(file.as_raw_fd(), BLKZEROOUT, range.as_ptr()) };
     if result < 0 { Err(io::Error::last_os_error()) } else { Ok(()) }
 }
 
@@ -118,6 +149,7 @@ pub fn size(file: &File) -> io::Result<u64> {
 const BLKPG: libc::Ioctl = 0x1269;
 const BLKPG_ADD_PARTITION: i32 = 1;
 const BLKDISCARD: libc::Ioctl = 0x1277;
+const BLKZEROOUT: libc::Ioctl = 0x127f;
 
 /// `struct blkpg_partition` of `linux/blkpg.h`.
 #[repr(C)]

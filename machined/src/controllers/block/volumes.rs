@@ -8,18 +8,17 @@ use std::time::Duration;
 
 use corten_constants::labels;
 use corten_controller::{BoxError, Context, Controller, Next};
-use corten_resources::block::{DiskStatus, MountStatus, PartitionStatus, VolumePhase, VolumeStatus};
+use corten_resources::block::{DiskStatus, MountStatus, VolumePhase, VolumeStatus};
 use corten_store::Kind as _;
-use corten_sys::block::gpt::{self, Partition};
-use corten_sys::block::{self, Disk};
+use corten_sys::block::{self, gpt};
 use corten_sys::mount;
 use corten_sys::process::Reaper;
 use installer::layout::SECTOR;
 use tracing::info;
 
-use super::plan;
-use super::table;
+use super::disks::{self, Found};
 use super::volume::{VOLUMES, Volume, bring_up};
+use super::{plan, table};
 use crate::boot::fatal::{chain, say};
 use crate::boot::timeline::Timeline;
 
@@ -34,13 +33,6 @@ pub struct Volumes {
     reaper: Reaper,
     timeline: Timeline,
     root_disk: Option<String>,
-}
-
-/// A disk with its table; no table is an empty list.
-#[derive(Debug, Clone)]
-struct Found {
-    disk: Disk,
-    partitions: Vec<Partition>,
 }
 
 impl Volumes {
@@ -124,7 +116,7 @@ impl Controller for Volumes {
     }
 
     async fn reconcile(&mut self, ctx: &Context) -> Result<Next, BoxError> {
-        let mut found = tokio::task::spawn_blocking(find).await?;
+        let mut found = tokio::task::spawn_blocking(disks::find).await?;
         if let Some(system) = found.iter_mut().find(|found| self.is_system(found)) {
             match tokio::task::spawn_blocking({
                 let system = system.clone();
@@ -143,7 +135,7 @@ impl Controller for Volumes {
             self.fail_all(ctx, "the system disk was not found")?;
         }
         let disks =
-            found.iter().map(|found| (found.disk.name.clone(), disk_status(found, self.is_system(found))));
+            found.iter().map(|found| (found.disk.name.clone(), disks::status(found, self.is_system(found))));
         ctx.sync_owned::<DiskStatus>(disks.collect())?;
         ctx.sync_owned::<MountStatus>(mounts())?;
         let mounted =
@@ -160,17 +152,9 @@ fn announce(ctx: &Context, volume: &Volume, message: &str) {
     }
 }
 
-fn find() -> Vec<Found> {
-    let found = block::disks().into_iter().map(|disk| {
-        let partitions = gpt::read(&disk.path, disk.sector_size).unwrap_or_default();
-        Found { disk, partitions }
-    });
-    found.collect()
-}
-
 /// Adds what the system disk lacks, in the table and in the kernel.
 fn complete(system: Found) -> Result<Found, String> {
-    let Found { disk, partitions } = system;
+    let Found { disk, partitions, content } = system;
     if disk.sector_size != SECTOR {
         return Err(format!(
             "{} has sectors of {} bytes, which are not supported",
@@ -188,7 +172,7 @@ fn complete(system: Found) -> Result<Found, String> {
                 .map_err(|error| format!("tell the kernel about partition {}: {error}", partition.label))?;
         }
     }
-    Ok(Found { disk, partitions })
+    Ok(Found { disk, partitions, content })
 }
 
 fn volume_status(volume: &Volume, phase: VolumePhase, message: &str) -> VolumeStatus {
@@ -210,27 +194,6 @@ fn describe(phase: VolumePhase) -> &'static str {
         VolumePhase::Mounted => "mounted",
         VolumePhase::Failed => "cannot be used",
         VolumePhase::Unmounted => "unmounted",
-    }
-}
-
-fn disk_status(found: &Found, system: bool) -> DiskStatus {
-    let Disk { path, size, sector_size, model, serial, rotational, read_only, .. } = &found.disk;
-    let partitions = found.partitions.iter().map(|partition| PartitionStatus {
-        number: partition.number,
-        label: partition.label.clone(),
-        uuid: partition.uuid.clone(),
-        size: partition.size,
-    });
-    DiskStatus {
-        path: path.to_string(),
-        size: *size,
-        sector_size: *sector_size,
-        model: model.clone(),
-        serial: serial.clone(),
-        rotational: *rotational,
-        read_only: *read_only,
-        system,
-        partitions: partitions.collect(),
     }
 }
 

@@ -11,9 +11,9 @@ mod version;
 
 use corten_api::v1::machine_service_server::MachineService;
 use corten_api::v1::{
-    BootTimelineRequest, BootTimelineResponse, DmesgRequest, Event, EventsRequest, KernelMessage,
-    RebootRequest, RebootResponse, ShutdownRequest, ShutdownResponse, StatusRequest, StatusResponse,
-    Progress, ResetRequest, VersionRequest, VersionResponse,
+    BootTimelineRequest, BootTimelineResponse, DmesgRequest, Event, EventsRequest, KernelMessage, Progress,
+    RebootRequest, RebootResponse, ResetRequest, ShutdownRequest, ShutdownResponse, StatusRequest,
+    StatusResponse, VersionRequest, VersionResponse,
 };
 use tonic::{Request, Response, Status};
 

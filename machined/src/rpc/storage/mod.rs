@@ -1,5 +1,8 @@
 //! `StorageService`.
 
+mod disks;
+mod to_proto;
+
 use corten_api::v1::storage_service_server::StorageService;
 use corten_api::v1::{DisksRequest, DisksResponse, Progress, WatchInstallRequest};
 use tonic::{Request, Response, Status};
@@ -8,8 +11,8 @@ use super::{Answers, Api};
 
 #[tonic::async_trait]
 impl StorageService for Api {
-    async fn disks(&self, _: Request<DisksRequest>) -> Result<Response<DisksResponse>, Status> {
-        Err(Status::unimplemented("disks"))
+    async fn disks(&self, request: Request<DisksRequest>) -> Result<Response<DisksResponse>, Status> {
+        disks::disks(&self.0, request)
     }
 
     type WatchInstallStream = Answers<Progress>;

@@ -12,7 +12,10 @@ use super::{Answers, Api};
 
 #[tonic::async_trait]
 impl UpdateService for Api {
-    async fn status(&self, _: Request<UpdateStatusRequest>) -> Result<Response<UpdateStatusResponse>, Status> {
+    async fn status(
+        &self,
+        _: Request<UpdateStatusRequest>,
+    ) -> Result<Response<UpdateStatusResponse>, Status> {
         Err(Status::unimplemented("status"))
     }
 
