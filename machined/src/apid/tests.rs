@@ -29,6 +29,7 @@ type Events<T> = Pin<Box<dyn Stream<Item = Result<T, Status>> + Send>>;
 impl MachineService for StandIn {
     type EventsStream = Events<v1::Event>;
     type DmesgStream = Events<v1::KernelMessage>;
+    type ResetStream = Events<v1::Progress>;
 
     async fn version(
         &self,
@@ -65,6 +66,9 @@ impl MachineService for StandIn {
         &self,
         _: Request<v1::ShutdownRequest>,
     ) -> Result<Response<v1::ShutdownResponse>, Status> {
+        Err(Status::unimplemented(""))
+    }
+    async fn reset(&self, _: Request<v1::ResetRequest>) -> Result<Response<Self::ResetStream>, Status> {
         Err(Status::unimplemented(""))
     }
     async fn dmesg(&self, _: Request<v1::DmesgRequest>) -> Result<Response<Self::DmesgStream>, Status> {
