@@ -199,8 +199,15 @@ mod tests {
                 "/corten.v1.ConfigService/Apply",
                 "/corten.v1.ConfigService/Validate",
                 "/corten.v1.MachineService/BootTimeline",
+                "/corten.v1.MachineService/Dmesg",
+                "/corten.v1.MachineService/Reboot",
+                "/corten.v1.MachineService/Reset",
+                "/corten.v1.MachineService/Shutdown",
                 "/corten.v1.MachineService/Status",
                 "/corten.v1.MachineService/Version",
+                "/corten.v1.StorageService/Disks",
+                "/corten.v1.StorageService/WatchInstall",
+                "/corten.v1.UpdateService/Status",
                 "/grpc.health.v1.Health/Check",
             ]
         );

@@ -32,6 +32,32 @@ pub const RESOURCE_CONFLICT: &str = "resource.conflict";
 pub const WATCH_LAGGED: &str = "watch.lagged";
 /// The archive is no OCI archive, or containerd refused it.
 pub const IMAGE_INVALID: &str = "image.invalid";
+/// Something speaks against the update; the causes are the problems.
+pub const UPDATE_REFUSED: &str = "update.refused";
+/// The version failed on this node before, and is refused until it is allowed.
+pub const UPDATE_DENIED: &str = "update.denied";
+/// Another update is being written, or waits for its boot.
+pub const UPDATE_RUNNING: &str = "update.running";
+/// The transfer is not known, not complete, or does not go on where it should.
+pub const UPDATE_TRANSFER: &str = "update.transfer";
+/// The server or the registry did not give the bundle.
+pub const UPDATE_SOURCE: &str = "update.source";
+/// The bundle is damaged, or nobody whom the node trusts signed it.
+pub const UPDATE_INVALID: &str = "update.invalid";
+/// The slot or the boot entry could not be written, or reads back otherwise.
+pub const UPDATE_WRITE: &str = "update.write";
+/// The other slot holds nothing that boots.
+pub const UPDATE_NO_ROLLBACK: &str = "update.no-rollback";
+/// The machine runs from an install medium, and the config has no Install document.
+pub const INSTALL_REQUIRED: &str = "install.required";
+/// Not exactly one disk matches, or it may not be written to; the causes name each disk.
+pub const INSTALL_DISK: &str = "install.disk";
+/// An installation is running.
+pub const INSTALL_RUNNING: &str = "install.running";
+/// The installation broke off; it can be started again.
+pub const INSTALL_FAILED: &str = "install.failed";
+/// The machine cannot be reset in this state or in this way.
+pub const RESET_REFUSED: &str = "reset.refused";
 /// A deadline passed.
 pub const TIMEOUT: &str = "timeout";
 /// apid could not reach machined.
@@ -57,6 +83,19 @@ pub const ALL: &[(&str, &str)] = &[
     (RESOURCE_CONFLICT, "a resource operation was refused"),
     (WATCH_LAGGED, "the watcher was too slow and must start again"),
     (IMAGE_INVALID, "the archive is no OCI archive, or containerd refused it"),
+    (UPDATE_REFUSED, "something speaks against the update; the causes are the problems"),
+    (UPDATE_DENIED, "the version failed on this node before, and is refused until it is allowed"),
+    (UPDATE_RUNNING, "another update is being written, or waits for its boot"),
+    (UPDATE_TRANSFER, "the transfer is not known, not complete, or does not go on where it should"),
+    (UPDATE_SOURCE, "the server or the registry did not give the bundle"),
+    (UPDATE_INVALID, "the bundle is damaged, or nobody whom the node trusts signed it"),
+    (UPDATE_WRITE, "the slot or the boot entry could not be written, or reads back otherwise"),
+    (UPDATE_NO_ROLLBACK, "the other slot holds nothing that boots"),
+    (INSTALL_REQUIRED, "the machine runs from an install medium, and the config has no Install document"),
+    (INSTALL_DISK, "not exactly one disk matches, or it may not be written to; the causes name each disk"),
+    (INSTALL_RUNNING, "an installation is running"),
+    (INSTALL_FAILED, "the installation broke off; it can be started again"),
+    (RESET_REFUSED, "the machine cannot be reset in this state or in this way"),
     (TIMEOUT, "a deadline passed"),
     (PROXY_UNAVAILABLE, "apid could not reach machined"),
     (INTERNAL, "something that should not happen"),

@@ -9,7 +9,10 @@ use crate::types::kubernetes::{
     api_server::APIServer, cluster::Cluster, etcd::Etcd, kubelet::Kubelet, registry::Registry,
 };
 use crate::types::network::{hostname::Hostname, link::Link, resolver::Resolver};
-use crate::types::system::{kernel_module::KernelModule, machine::Machine, sysctl::Sysctl, time::Time};
+use crate::types::system::{
+    install::Install, kernel_module::KernelModule, machine::Machine, sysctl::Sysctl, time::Time,
+    update_policy::UpdatePolicy,
+};
 
 /// A config whose documents fit together.
 #[derive(Debug, Clone)]
@@ -18,6 +21,8 @@ pub struct Config {
     pub machine: Machine,
     /// What all machines of the cluster share.
     pub cluster: Cluster,
+    /// The disk to install to.
+    pub install: Option<Install>,
     /// Network interfaces; empty means DHCPv4 on every physical link.
     pub links: Vec<Link>,
     /// Name of the machine.
@@ -38,6 +43,8 @@ pub struct Config {
     pub sysctl: Option<Sysctl>,
     /// Modules to load at boot.
     pub kernel_modules: Vec<KernelModule>,
+    /// When an update counts as good.
+    pub update_policy: Option<UpdatePolicy>,
     /// What is legal and looks odd.
     warnings: Vec<Diagnostic>,
 }
@@ -53,6 +60,16 @@ impl Config {
     /// What is legal and looks odd, in the order of the text.
     pub fn warnings(&self) -> &[Diagnostic] {
         &self.warnings
+    }
+
+    /// The disk to install to, when the config says one: an install medium needs it.
+    pub fn install(&self) -> Option<&Install> {
+        self.install.as_ref()
+    }
+
+    /// When an update counts as good, with the defaults where the config says nothing.
+    pub fn update_policy(&self) -> UpdatePolicy {
+        self.update_policy.clone().unwrap_or_default()
     }
 
     /// The documents as YAML, secrets included: what the node stores.
@@ -86,6 +103,7 @@ impl Config {
         Some(Self {
             machine: documents.machine?,
             cluster: documents.cluster?,
+            install: documents.install,
             links: documents.links,
             hostname: documents.hostname,
             resolver: documents.resolver,
@@ -96,6 +114,7 @@ impl Config {
             registries: documents.registries,
             sysctl: documents.sysctl,
             kernel_modules: documents.kernel_modules,
+            update_policy: documents.update_policy,
             warnings,
         })
     }
@@ -104,6 +123,7 @@ impl Config {
         Documents {
             machine: Some(self.machine),
             cluster: Some(self.cluster),
+            install: self.install,
             links: self.links,
             hostname: self.hostname,
             resolver: self.resolver,
@@ -114,6 +134,7 @@ impl Config {
             registries: self.registries,
             sysctl: self.sysctl,
             kernel_modules: self.kernel_modules,
+            update_policy: self.update_policy,
         }
     }
 }

@@ -12,7 +12,10 @@ use crate::types::kubernetes::{
     api_server::APIServer, cluster::Cluster, etcd::Etcd, kubelet::Kubelet, registry::Registry,
 };
 use crate::types::network::{hostname::Hostname, link::Link, resolver::Resolver};
-use crate::types::system::{kernel_module::KernelModule, machine::Machine, sysctl::Sysctl, time::Time};
+use crate::types::system::{
+    install::Install, kernel_module::KernelModule, machine::Machine, sysctl::Sysctl, time::Time,
+    update_policy::UpdatePolicy,
+};
 
 /// How many documents of a kind a config has.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -59,6 +62,7 @@ pub(crate) struct Documents {
     pub(crate) machine: Option<Machine>,
     pub(crate) cluster: Option<Cluster>,
     pub(crate) hostname: Option<Hostname>,
+    pub(crate) install: Option<Install>,
     pub(crate) links: Vec<Link>,
     pub(crate) resolver: Option<Resolver>,
     pub(crate) time: Option<Time>,
@@ -68,6 +72,7 @@ pub(crate) struct Documents {
     pub(crate) registries: Vec<Registry>,
     pub(crate) sysctl: Option<Sysctl>,
     pub(crate) kernel_modules: Vec<KernelModule>,
+    pub(crate) update_policy: Option<UpdatePolicy>,
 }
 
 macro_rules! kinds {
@@ -106,6 +111,7 @@ macro_rules! kinds {
 kinds! {
     Machine: machine, Count::One, "machine.yaml";
     Cluster: cluster, Count::One, "cluster.yaml";
+    Install: install, Count::Optional, "install.yaml";
     Hostname: hostname, Count::Optional, "hostname.yaml";
     Link: links, Count::Keyed("name"), "link.yaml";
     Resolver: resolver, Count::Optional, "resolver.yaml";
@@ -116,6 +122,7 @@ kinds! {
     Registry: registries, Count::Keyed("host"), "registry.yaml";
     Sysctl: sysctl, Count::Optional, "sysctl.yaml";
     KernelModule: kernel_modules, Count::Keyed("name"), "kernel-module.yaml";
+    UpdatePolicy: update_policy, Count::Optional, "update-policy.yaml";
 }
 
 /// The kind called `name`.

@@ -88,3 +88,19 @@ fn order_and_form_of_the_text_do_not_matter() {
     assert!(diff(&one, &two).is_empty());
     assert_eq!(one.digest(), two.digest());
 }
+
+#[test]
+fn a_disk_to_install_to_and_a_policy_for_updates_interrupt_nothing() {
+    let base = config(worker());
+    let with_both = with(
+        &with(worker(), "Install", "disk: {size: \">=20GiB\", busPath: \"*/virtio1/*\"}\nwipe: true\n"),
+        "UpdatePolicy",
+        "healthDeadline: 90s\ntries: 1\n",
+    );
+    let changed = config(&with_both);
+    assert!(diff(&base, &changed).iter().all(|change| change.effect == Effect::Live));
+    assert!(base.install().is_none() && changed.install().unwrap().wipe);
+    let policy = changed.update_policy();
+    assert_eq!((policy.health_deadline.as_secs(), policy.tries, policy.soak.as_secs()), (90, 1, 10));
+    assert_eq!(base.update_policy().health_deadline.as_secs(), 600);
+}

@@ -176,6 +176,7 @@ fn contradictions_in_other_documents() {
             "no certificate",
             "https://",
         ),
+        ("Install", "«disk»: {}\n", MissingKey, "would fit every disk", "at least one of size, model"),
         ("Sysctl", "settings: {kernel/modprobe: «x»}\n", Contradiction, "OS's own", "modules"),
         ("Time", "enabled: false\n«servers»: [192.0.2.1]\n", Contradiction, "not kept", "remove"),
         ("Hostname", "hostname: «localhost»\n", Contradiction, "every machine", "of its own"),

@@ -89,6 +89,26 @@ fn keys_and_types() {
 }
 
 #[test]
+fn disks_sizes_and_durations() {
+    use Code::{BadValue, MissingKey, OutOfRange, UnknownKey, WrongType};
+    for (kind, body, code, message, help) in [
+        ("Install", "", MissingKey, "`disk` is missing in Install", "add disk"),
+        ("Install", "disk: {«modle»: x}\n", UnknownKey, "unknown key `modle` in `disk`", "model"),
+        ("Install", "disk: {size: «20G»}\n", BadValue, "\"G\" is no unit", "20GiB"),
+        ("Install", "disk: {size: «large»}\n", BadValue, "does not start with a number", "100GiB..1TiB"),
+        ("Install", "disk: {transport: «nmve»}\n", BadValue, "`transport` cannot be \"nmve\"", "nvme"),
+        ("Install", "disk: {rotational: «no»}\n", WrongType, "true or false", "did you mean false"),
+        ("Install", "disk: {byId: «/dev/disk/by-id/wwn-0x5»}\n", BadValue, "path and not a name", "wwn-0x5"),
+        ("UpdatePolicy", "healthDeadline: «10 m»\n", BadValue, "is no unit", "10m"),
+        ("UpdatePolicy", "healthDeadline: «5s»\n", BadValue, "too short", "30s"),
+        ("UpdatePolicy", "soak: «1h»\n", BadValue, "too long", "10m"),
+        ("UpdatePolicy", "tries: «0»\n", OutOfRange, "`tries` is out of range", "1 to 9"),
+    ] {
+        check_document(kind, body, code, message, help);
+    }
+}
+
+#[test]
 fn forms_of_yaml_that_are_refused() {
     for (body, message, help) in [
         ("hostname: «&a» x\n", "anchors", "write"),

@@ -8,8 +8,8 @@ use std::collections::BTreeMap;
 
 use common::{config, controlplane, parse, worker};
 use corten_config::{
-    Config, Hostname, KernelModule, Kubelet, Link, LinkMatch, Mirror, Registry, Resolver, Route, Source,
-    Sysctl, Time, diff,
+    Config, DiskSelector, Glob, Hostname, Install, KernelModule, Kubelet, Link, LinkMatch, Mirror, Registry,
+    Resolver, Route, Source, Sysctl, Time, UpdatePolicy, diff,
 };
 use proptest::prelude::*;
 use serde_json::{Map, Value};
@@ -90,6 +90,29 @@ fn kubelet() -> impl Strategy<Value = Kubelet> {
     })
 }
 
+fn install() -> impl Strategy<Value = Install> {
+    let sizes = prop::sample::select(vec![">=20GiB", "500GB", "1B..2PiB", "<1TiB"]);
+    (sizes, prop::option::of("[!-~]{1,20}( [!-~]{1,20})?"), prop::option::of(any::<bool>()), any::<bool>())
+        .prop_map(|(size, text, rotational, wipe)| Install {
+            disk: DiskSelector {
+                size: Some(size.parse().unwrap()),
+                model: text.clone().map(Glob::new),
+                serial: text,
+                rotational,
+                ..DiskSelector::default()
+            },
+            wipe,
+        })
+}
+
+fn update_policy() -> impl Strategy<Value = UpdatePolicy> {
+    (30_u64..=3600, 1_u8..=9, 0_u64..=600).prop_map(|(deadline, tries, soak)| UpdatePolicy {
+        health_deadline: std::time::Duration::from_secs(deadline),
+        tries,
+        soak: std::time::Duration::from_secs(soak),
+    })
+}
+
 prop_compose! {
     fn any_config()(
         controlplane_role in any::<bool>(),
@@ -101,6 +124,7 @@ prop_compose! {
         registries in prop::collection::vec(registry(), 0..2),
         settings in prop::collection::btree_map("vm\\.[a-z_]{1,8}", tricky(), 0..3),
         module in prop::option::of("[a-z_]{1,10}"),
+        life in (prop::option::of(install()), prop::option::of(update_policy())),
     ) -> Config {
         let mut config = config(if controlplane_role { controlplane() } else { worker() });
         config.links = links;
@@ -110,6 +134,7 @@ prop_compose! {
         config.kubelet = kubelet;
         config.registries = registries;
         config.sysctl = Some(Sysctl { settings: settings.into_iter().collect::<BTreeMap<_, _>>() });
+        (config.install, config.update_policy) = life;
         config.kernel_modules = module.into_iter().map(|name| KernelModule { name, parameters: vec!["a=b".into()] }).collect();
         config
     }

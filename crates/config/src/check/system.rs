@@ -1,6 +1,8 @@
-//! The machine itself: kernel parameters that are the OS's own, a clock, a name.
+//! The machine itself: kernel parameters that are the OS's own, a clock, a name, a disk to install to.
 
 use super::{Checker, Place};
+use crate::diagnostic::Code;
+use crate::report::Finding;
 
 /// Kernel parameters that the OS needs for itself, and where they are set instead.
 const OWNED: &[(&str, &str)] = &[
@@ -10,6 +12,9 @@ const OWNED: &[(&str, &str)] = &[
     ("kernel.poweroff_cmd", "there is no such program"),
     ("kernel.core_pattern", "there is no program that takes core dumps"),
 ];
+
+/// What a disk is found by.
+const DISK_KEYS: &str = "size, model, serial, wwid, busPath, transport, rotational, byId";
 
 pub(super) fn check(checker: &mut Checker<'_, '_>) {
     let documents = checker.documents;
@@ -28,6 +33,11 @@ pub(super) fn check(checker: &mut Checker<'_, '_>) {
             message,
             "remove enabled: false, or the servers",
         );
+    }
+    if documents.install.as_ref().is_some_and(|install| install.disk.is_empty()) {
+        let message = "`disk` names no property and would fit every disk";
+        let finding = Finding::error(Code::MissingKey, message, format!("give at least one of {DISK_KEYS}"));
+        checker.add(&Place::new("Install", 0, &["disk"]), finding.allowed(DISK_KEYS));
     }
     if documents.hostname.as_ref().is_some_and(|name| name.hostname.split('.').next() == Some("localhost")) {
         let message = "localhost is the name of every machine";
