@@ -33,27 +33,70 @@ pub struct Node {
     pub power: Power,
     /// How this boot went.
     pub timeline: Timeline,
+    /// Where the running system is.
+    pub started_from: StartedFrom,
+}
+
+/// Where the running system is: on a disk, or on an install medium.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct StartedFrom {
+    /// Kernel name of the disk that the root is on.
+    pub disk: Option<String>,
+    /// Kernel name of the install medium's device. The disks of the machine are somebody else's then.
+    pub medium: Option<String>,
 }
 
 /// Time for an answer to reach its caller, on a slow link and a busy machine.
 const ANSWER: std::time::Duration = std::time::Duration::from_millis(700);
 
 /// What to do with the machine.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum PowerAction {
     /// Come back.
+    #[default]
     Reboot,
     /// Stay off.
     PowerOff,
 }
 
+/// How to erase.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum WipeMethod {
+    /// Discard where the disk then reads zeros, else overwrite.
+    #[default]
+    Default,
+    /// Tell the disk that the content is not needed.
+    Discard,
+    /// Write zeros over all of it.
+    Overwrite,
+    /// Only what makes a file system or a partition table recognisable.
+    Headers,
+}
+
+/// What to erase on the way down.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct WipePlan {
+    /// STATE: config, identity, PKI.
+    pub state: bool,
+    /// EPHEMERAL: containers, etcd's data, logs.
+    pub ephemeral: bool,
+    /// Everything, the installed system too.
+    pub disk: bool,
+    /// How.
+    pub method: WipeMethod,
+    /// Kernel name of the disk.
+    pub device: String,
+}
+
 /// A request to go down.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct PowerRequest {
     /// Which way.
     pub action: PowerAction,
     /// Without waiting for services.
     pub force: bool,
+    /// What to erase when nothing uses it any more.
+    pub wipe: Option<WipePlan>,
 }
 
 /// Takes the first request to go down; later ones join it, but a forced one still forces.
@@ -74,7 +117,10 @@ impl Power {
     /// Asks for it; returns at once.
     pub fn ask(&self, request: PowerRequest) {
         self.request.send_modify(|current| match current {
-            Some(before) => before.force |= request.force,
+            Some(before) => {
+                before.force |= request.force;
+                before.wipe = before.wipe.take().or(request.wipe);
+            }
             None => *current = Some(request),
         });
         self.asked.notify_one();
@@ -94,7 +140,8 @@ impl Power {
     pub async fn wait(&self) -> PowerRequest {
         let mut requests = self.request.subscribe();
         loop {
-            if let Some(request) = *requests.borrow_and_update() {
+            let request = requests.borrow_and_update().clone();
+            if let Some(request) = request {
                 return request;
             }
             if requests.changed().await.is_err() {
@@ -106,12 +153,13 @@ impl Power {
 
     /// The request, once there is one.
     pub fn current(&self) -> Option<PowerRequest> {
-        *self.request.borrow()
+        self.request.borrow().clone()
     }
 
     /// The stage that follows from the request.
     pub fn stage(&self) -> Option<MachineStage> {
         self.current().map(|request| match request.action {
+            _ if request.wipe.is_some() => MachineStage::Resetting,
             PowerAction::Reboot => MachineStage::Rebooting,
             PowerAction::PowerOff => MachineStage::ShuttingDown,
         })
@@ -130,10 +178,22 @@ mod tests {
     #[tokio::test]
     async fn the_first_request_decides_the_way_and_a_later_one_can_force() {
         let power = Power::default();
-        power.ask(PowerRequest { action: PowerAction::Reboot, force: false });
-        power.ask(PowerRequest { action: PowerAction::PowerOff, force: true });
-        assert_eq!(power.wait().await, PowerRequest { action: PowerAction::Reboot, force: true });
+        power.ask(PowerRequest { action: PowerAction::Reboot, ..PowerRequest::default() });
+        power.ask(PowerRequest { action: PowerAction::PowerOff, force: true, wipe: None });
+        let asked = PowerRequest { action: PowerAction::Reboot, force: true, wipe: None };
+        assert_eq!(power.wait().await, asked);
         assert_eq!(power.stage(), Some(MachineStage::Rebooting));
+    }
+
+    #[test]
+    fn what_is_to_be_erased_is_not_forgotten_over_a_reboot_that_came_first() {
+        let power = Power::default();
+        power.ask(PowerRequest::default());
+        let wipe = Some(WipePlan { state: true, ..WipePlan::default() });
+        power.ask(PowerRequest { wipe: wipe.clone(), ..PowerRequest::default() });
+        power.ask(PowerRequest::default());
+        assert_eq!(power.current().and_then(|request| request.wipe), wipe);
+        assert_eq!(power.stage(), Some(MachineStage::Resetting));
     }
 
     #[tokio::test]
@@ -146,7 +206,7 @@ mod tests {
             })
             .collect();
         tokio::task::yield_now().await;
-        power.ask(PowerRequest { action: PowerAction::PowerOff, force: false });
+        power.ask(PowerRequest { action: PowerAction::PowerOff, ..PowerRequest::default() });
         for waiter in waiters {
             assert_eq!(waiter.await.unwrap().action, PowerAction::PowerOff);
         }

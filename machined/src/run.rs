@@ -27,7 +27,7 @@ use crate::controllers::runtime::persist::Persist;
 use crate::controllers::secrets::{api::ApiCertificate, kubernetes::KubernetesSecrets};
 use crate::controllers::{block, network, time};
 use crate::kernel_ring::KernelRing;
-use crate::node::{Node, Power, PowerRequest};
+use crate::node::{Node, Power, PowerRequest, StartedFrom};
 use crate::{boot, native, own_log, rpc, shutdown};
 
 /// Between two attempts to serve the API.
@@ -102,16 +102,18 @@ pub(crate) fn node(timeline: Timeline) -> std::io::Result<(Node, Reaper)> {
         member: Marker::default(),
         power: Power::default(),
         timeline,
+        started_from: StartedFrom::default(),
     };
     Ok((node, reaper))
 }
 
 /// Builds and starts everything.
 fn start(early: boot::Early) -> std::io::Result<Running> {
-    let (node, reaper) = node(early.timeline)?;
+    let (mut node, reaper) = node(early.timeline)?;
+    node.started_from = StartedFrom { disk: early.root_disk, medium: None };
     let (controllers, stop) = watch::channel(false);
     let modules = early.modules;
-    runtime(&node, reaper, early.cmdline, modules.clone(), early.root_disk).start(stop);
+    runtime(&node, reaper, early.cmdline, modules.clone()).start(stop);
     tokio::spawn(serve(node.clone()));
     tokio::spawn(keep_kernel_log(node.clone()));
     if let Some(loader) = modules {
@@ -121,15 +123,9 @@ fn start(early: boot::Early) -> std::io::Result<Running> {
 }
 
 /// All controllers, by area.
-fn runtime(
-    node: &Node,
-    reaper: Reaper,
-    cmdline: Cmdline,
-    modules: Option<Loader>,
-    root_disk: Option<String>,
-) -> Runtime {
+fn runtime(node: &Node, reaper: Reaper, cmdline: Cmdline, modules: Option<Loader>) -> Runtime {
     let mut all = Runtime::new(node.store.clone());
-    block::add(&mut all, reaper, node.timeline.clone(), root_disk);
+    block::add(&mut all, reaper, node.timeline.clone(), node.started_from.clone());
     let fetches_config = cmdline.get("corten.config.url").is_some();
     if let Err(error) = network::add(&mut all, fetches_config) {
         tracing::error!(
@@ -171,7 +167,7 @@ async fn serve(node: Node) {
 async fn press(power: Power) {
     loop {
         let action = boot::power::requested().await;
-        power.ask(PowerRequest { action, force: false });
+        power.ask(PowerRequest { action, ..PowerRequest::default() });
     }
 }
 

@@ -109,6 +109,13 @@ pub struct MountStatus {
     pub options: String,
 }
 
+impl DiskStatus {
+    /// Whether an installed system of ours is on it.
+    pub fn is_ours(&self) -> bool {
+        self.content.split(' ').next() == Some("corten")
+    }
+}
+
 impl VolumeStatus {
     /// Whether it can be used.
     pub fn is_mounted(&self) -> bool {

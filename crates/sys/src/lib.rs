@@ -7,6 +7,7 @@ pub mod block;
 pub mod cgroup;
 pub mod dm;
 pub mod kmsg;
+pub mod memory;
 pub mod module;
 pub mod mount;
 pub mod netlink;

@@ -63,6 +63,7 @@ impl Bench {
             member: Default::default(),
             power: Default::default(),
             timeline: Default::default(),
+            started_from: Default::default(),
         };
         if configured {
             let spec = MachineConfig {
@@ -127,7 +128,7 @@ async fn a_reboot_needs_the_role_and_leaves_a_trace() {
     assert_eq!((refused.code(), bench.node.power.current()), (Code::PermissionDenied, None));
     MachineServiceClient::new(bench.client(OPERATOR)).reboot(request()).await.unwrap();
     let asked = timeout(PATIENCE, bench.node.power.wait()).await.unwrap();
-    assert_eq!(asked, PowerRequest { action: PowerAction::Reboot, force: false });
+    assert_eq!(asked, PowerRequest { action: PowerAction::Reboot, ..PowerRequest::default() });
     let event = bench.node.events.tail(1).remove(0);
     assert_eq!((event.kind.as_str(), event.message.as_str()), ("api.call", "Älice asked: reboot"));
 }

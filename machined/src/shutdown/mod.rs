@@ -1,14 +1,15 @@
 //! Orderly reboot and power off, which always ends.
 //!
 //! ```text
-//! services ─ other processes (TERM, KILL) ─ file systems ─ disks ─ reboot(2)
-//!     └──────────── every step has a deadline ─────────────┘
+//! services ─ other processes (TERM, KILL) ─ file systems ─ disks ─ wipe, when asked ─ reboot(2)
+//!     └───────────────────── every step has a deadline ─────────────────────┘
 //! ```
 //! A thread of its own calls reboot(2) when the total deadline is over, whatever the rest is waiting for; should even
 //! that hang, nobody pets the watchdog any more.
 
 mod filesystems;
 mod processes;
+mod wipe;
 
 use std::convert::Infallible;
 use std::time::Duration;
@@ -54,8 +55,13 @@ pub async fn run(request: PowerRequest, parts: Parts) -> Infallible {
         Ending::Reboot => "corten: rebooting",
         Ending::PowerOff | Ending::Halt => "corten: powering off",
     });
-    enforce(ending, TOTAL, parts.watchdog.clone());
-    if request.force {
+    let wipe = match request.wipe {
+        Some(plan) => Some(wipe::Wipe::prepare(plan).await),
+        None => None,
+    };
+    let extra = wipe.as_ref().map(wipe::Wipe::budget).unwrap_or_default();
+    enforce(ending, TOTAL + extra, parts.watchdog.clone());
+    if request.force && wipe.is_none() {
         end_now(ending, &parts).await;
     }
     let late = parts.supervisor.stop_all(SERVICES).await;
@@ -69,6 +75,9 @@ pub async fn run(request: PowerRequest, parts: Parts) -> Infallible {
     parts.logs.stop_persisting();
     bounded(UNMOUNT, filesystems::unmount_all).await;
     bounded(SYNC, release_devices).await;
+    if let Some(wipe) = wipe {
+        wipe.run().await;
+    }
     end_now(ending, &parts).await
 }
 

@@ -13,8 +13,6 @@ use corten_sys::block::{self, Disk};
 pub(super) struct Found {
     pub(super) disk: Disk,
     pub(super) partitions: Vec<Partition>,
-    /// What is on it, in a word or two.
-    pub(super) content: String,
 }
 
 /// Every disk.
@@ -24,12 +22,25 @@ pub(super) fn find() -> Vec<Found> {
 
 fn look(disk: Disk) -> Found {
     let partitions = gpt::read(&disk.path, disk.sector_size).unwrap_or_default();
-    let content = if partitions.is_empty() {
-        probe::probe(&disk.path).map_or_else(|error| format!("unreadable: {error}"), word)
+    Found { disk, partitions }
+}
+
+/// What is on it, in a word or two. Reads some MiB of a disk without a table.
+pub(super) fn content(found: &Found) -> String {
+    if found.partitions.is_empty() {
+        probe::probe(&found.disk.path).map_or_else(|error| format!("unreadable: {error}"), word)
     } else {
-        describe(&partitions)
-    };
-    Found { disk, partitions, content }
+        describe(&found.partitions)
+    }
+}
+
+/// Whether `device`, the kernel name of a disk or partition, is this disk or a part of it.
+pub(super) fn holds(disk: &str, device: &str) -> bool {
+    let Some(rest) = device.strip_prefix(disk) else { return false };
+    let number =
+        if disk.ends_with(|last: char| last.is_ascii_digit()) { rest.strip_prefix('p') } else { Some(rest) };
+    let is_number = |text: &str| !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit());
+    rest.is_empty() || number.is_some_and(is_number)
 }
 
 /// What a table says. Our root slots are known by their names.
@@ -48,7 +59,7 @@ fn word(content: Content) -> String {
 }
 
 /// As a resource. `system` says that the machine runs from it, or was started from it.
-pub(super) fn status(found: &Found, system: bool) -> DiskStatus {
+pub(super) fn status(found: &Found, content: String, system: bool) -> DiskStatus {
     let disk = found.disk.clone();
     let partitions = found.partitions.iter().map(|partition| PartitionStatus {
         number: partition.number,
@@ -70,7 +81,7 @@ pub(super) fn status(found: &Found, system: bool) -> DiskStatus {
         removable: disk.removable,
         read_only: disk.read_only,
         system,
-        content: found.content.clone(),
+        content,
         partitions: partitions.collect(),
     }
 }
@@ -92,11 +103,17 @@ mod tests {
     }
 
     #[test]
+    fn a_partition_is_on_its_own_disk_only() {
+        assert!(holds("sda", "sda") && holds("sda", "sda2") && holds("nvme0n1", "nvme0n1p1"));
+        assert!(!holds("sda", "sdaa1") && !holds("nvme0n1", "nvme0n11") && !holds("sdb", "sda"));
+    }
+
+    #[test]
     fn facts_of_the_disk_are_not_lost_on_the_way() {
         let disk =
             Disk { wwid: "w".into(), ids: vec!["virtio-a".into()], removable: true, ..Disk::default() };
-        let found = Found { disk, partitions: vec![partition("A")], content: "gpt".into() };
-        let status = status(&found, true);
+        let found = Found { disk, partitions: vec![partition("A")] };
+        let status = status(&found, "gpt".into(), true);
         assert_eq!((status.wwid.as_str(), status.removable, status.system), ("w", true, true));
         assert_eq!((status.ids.len(), status.partitions[0].label.as_str()), (1, "A"));
     }

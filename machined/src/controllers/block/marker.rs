@@ -12,7 +12,7 @@ use camino::Utf8Path;
 use corten_sys::block;
 
 /// Bytes at the end of a partition that the file system does not use.
-pub(super) const RESERVED: u64 = 1 << 20;
+pub(crate) const RESERVED: u64 = 1 << 20;
 const SECTOR: usize = 512;
 const MAGIC: &[u8; 8] = b"CORTENVF";
 const VERSION: u32 = 1;
@@ -33,6 +33,13 @@ pub(super) fn set(device: &Utf8Path) -> io::Result<()> {
 /// Says that formatting ended.
 pub(super) fn clear(device: &Utf8Path) -> io::Result<()> {
     write(device, &[0; SECTOR])
+}
+
+/// Says it of a partition that ends at byte `end` of an open disk.
+pub(crate) fn set_before(disk: &File, end: u64) -> io::Result<()> {
+    let at = end.checked_sub(SECTOR as u64).ok_or(io::ErrorKind::InvalidInput)?;
+    disk.write_all_at(&encode(), at)?;
+    disk.sync_all()
 }
 
 fn write(device: &Utf8Path, sector: &[u8; SECTOR]) -> io::Result<()> {

@@ -8,7 +8,7 @@
 
 mod disks;
 mod filesystem;
-mod marker;
+pub(crate) mod marker;
 mod plan;
 mod prepare;
 mod table;
@@ -25,8 +25,9 @@ pub use volume::{VOLUMES, Volume, VolumeError, bring_up};
 pub use volumes::Volumes;
 
 use crate::boot::timeline::Timeline;
+use crate::node::StartedFrom;
 
-/// Adds the controllers of this area. `root_disk` is the kernel name of the disk that the root is on.
-pub fn add(runtime: &mut Runtime, reaper: Reaper, timeline: Timeline, root_disk: Option<String>) {
-    runtime.add(Volumes::new(reaper, timeline, root_disk));
+/// Adds the controllers of this area.
+pub fn add(runtime: &mut Runtime, reaper: Reaper, timeline: Timeline, started_from: StartedFrom) {
+    runtime.add(Volumes::new(reaper, timeline, started_from));
 }

@@ -1,7 +1,8 @@
 //! Keeps STATE and EPHEMERAL mounted, and tells about disks.
 //!
 //! Reads nothing but the machine; owns `DiskStatus`, `VolumeStatus` and `MountStatus`. A volume that fails is tried again
-//! at leisure: a disk may be replaced, or freed of what was on it.
+//! at leisure: a disk may be replaced, or freed of what was on it. On an install medium there are no volumes, and no disk
+//! is written to.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -21,6 +22,7 @@ use super::volume::{VOLUMES, Volume, bring_up};
 use super::{plan, table};
 use crate::boot::fatal::{chain, say};
 use crate::boot::timeline::Timeline;
+use crate::node::StartedFrom;
 
 /// Until the next look at a disk that is not there or not right.
 const RETRY: Duration = Duration::from_secs(10);
@@ -32,13 +34,13 @@ const REFRESH: Duration = Duration::from_secs(60);
 pub struct Volumes {
     reaper: Reaper,
     timeline: Timeline,
-    root_disk: Option<String>,
+    started_from: StartedFrom,
 }
 
 impl Volumes {
-    /// `root_disk` is the kernel name of the disk that the root is on; without it, the disk with our root slots is.
-    pub fn new(reaper: Reaper, timeline: Timeline, root_disk: Option<String>) -> Self {
-        Self { reaper, timeline, root_disk }
+    /// When it is not known which disk the root is on, it is the one with our root slots.
+    pub fn new(reaper: Reaper, timeline: Timeline, started_from: StartedFrom) -> Self {
+        Self { reaper, timeline, started_from }
     }
 
     async fn bring_up_all(&self, ctx: &Context, system: &Found) -> Result<(), BoxError> {
@@ -94,9 +96,21 @@ impl Volumes {
         Ok(())
     }
 
+    async fn tell_of_disks(&self, ctx: &Context, found: Vec<Found>) -> Result<(), BoxError> {
+        let looked = tokio::task::spawn_blocking(|| {
+            let with_content = found.into_iter().map(|one| (disks::content(&one), one));
+            with_content.collect::<Vec<_>>()
+        });
+        let status = |(content, one): (String, Found)| {
+            (one.disk.name.clone(), disks::status(&one, content, self.is_system(&one)))
+        };
+        Ok(ctx.sync_owned::<DiskStatus>(looked.await?.into_iter().map(status).collect())?)
+    }
+
     fn is_system(&self, found: &Found) -> bool {
-        match &self.root_disk {
-            Some(name) => found.disk.name == *name,
+        let StartedFrom { disk, medium } = &self.started_from;
+        match medium.as_ref().or(disk.as_ref()) {
+            Some(name) => disks::holds(&found.disk.name, name),
             None => found.partitions.iter().any(|p| p.label == labels::ROOT_A || p.label == labels::ROOT_B),
         }
     }
@@ -117,6 +131,10 @@ impl Controller for Volumes {
 
     async fn reconcile(&mut self, ctx: &Context) -> Result<Next, BoxError> {
         let mut found = tokio::task::spawn_blocking(disks::find).await?;
+        if self.started_from.medium.is_some() {
+            // An installed system may be on the disks, or anything else: they are looked at, and nothing more.
+            return self.tell_of_disks(ctx, found).await.map(|()| Next::After(RETRY));
+        }
         if let Some(system) = found.iter_mut().find(|found| self.is_system(found)) {
             match tokio::task::spawn_blocking({
                 let system = system.clone();
@@ -134,9 +152,7 @@ impl Controller for Volumes {
         } else {
             self.fail_all(ctx, "the system disk was not found")?;
         }
-        let disks =
-            found.iter().map(|found| (found.disk.name.clone(), disks::status(found, self.is_system(found))));
-        ctx.sync_owned::<DiskStatus>(disks.collect())?;
+        self.tell_of_disks(ctx, found).await?;
         ctx.sync_owned::<MountStatus>(mounts())?;
         let mounted =
             |volume: &Volume| ctx.get::<VolumeStatus>(volume.label).is_some_and(|v| v.spec.is_mounted());
@@ -154,7 +170,7 @@ fn announce(ctx: &Context, volume: &Volume, message: &str) {
 
 /// Adds what the system disk lacks, in the table and in the kernel.
 fn complete(system: Found) -> Result<Found, String> {
-    let Found { disk, partitions, content } = system;
+    let Found { disk, partitions } = system;
     if disk.sector_size != SECTOR {
         return Err(format!(
             "{} has sectors of {} bytes, which are not supported",
@@ -172,7 +188,7 @@ fn complete(system: Found) -> Result<Found, String> {
                 .map_err(|error| format!("tell the kernel about partition {}: {error}", partition.label))?;
         }
     }
-    Ok(Found { disk, partitions, content })
+    Ok(Found { disk, partitions })
 }
 
 fn volume_status(volume: &Volume, phase: VolumePhase, message: &str) -> VolumeStatus {

@@ -4,6 +4,7 @@ mod boot_timeline;
 mod dmesg;
 mod events;
 mod reboot;
+mod reset;
 mod shutdown;
 mod status;
 mod to_proto;
@@ -49,8 +50,8 @@ impl MachineService for Api {
 
     type ResetStream = Answers<Progress>;
 
-    async fn reset(&self, _: Request<ResetRequest>) -> Result<Response<Self::ResetStream>, Status> {
-        Err(Status::unimplemented("reset"))
+    async fn reset(&self, request: Request<ResetRequest>) -> Result<Response<Self::ResetStream>, Status> {
+        reset::reset(&self.0, request)
     }
 
     type EventsStream = Answers<Event>;

@@ -13,7 +13,10 @@ pub(super) fn shutdown(
     request: Request<ShutdownRequest>,
 ) -> Result<Response<ShutdownResponse>, Status> {
     audit::record(node, &request, "shutdown", MACHINE);
-    node.power
-        .ask_after_answer(PowerRequest { action: PowerAction::PowerOff, force: request.get_ref().force });
+    node.power.ask_after_answer(PowerRequest {
+        action: PowerAction::PowerOff,
+        force: request.get_ref().force,
+        wipe: None,
+    });
     Ok(Response::new(ShutdownResponse { boot_id: versions::boot_id() }))
 }

@@ -1,0 +1,177 @@
+//! Erases volumes or the whole disk, when nothing uses them any more. It cannot hang.
+//!
+//! ```text
+//! per target: mark ─ discard, checked ─ zeros ─ headers only ─ next target
+//!                        └──── each with a deadline, on a thread of its own
+//! ```
+//! A volume is marked as half formatted first, so that a power cut leaves one that the next boot formats. What cannot be
+//! erased in one way is erased in the next, and the console says so. Everything of ours is kept in memory meanwhile: the
+//! root image is on the disk that goes.
+
+mod erase;
+mod plan;
+
+use std::cell::Cell;
+use std::fs::File;
+use std::io;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+
+use camino::Utf8PathBuf;
+use corten_sys::block::{self, gpt};
+use tokio::time::timeout;
+use tracing::warn;
+
+use crate::boot::fatal::{chain, say};
+use crate::controllers::block::marker;
+use crate::node::{WipeMethod, WipePlan};
+use erase::EraseError;
+use plan::{Target, Way};
+
+/// To read the partition table.
+const LOOK: Duration = Duration::from_secs(10);
+/// Between two lines on the console.
+const TELL: u64 = 4 << 30;
+
+/// A wipe that is ready to run.
+#[derive(Debug)]
+pub(super) struct Wipe {
+    device: Utf8PathBuf,
+    method: WipeMethod,
+    targets: Vec<Target>,
+}
+
+impl Wipe {
+    /// Finds what is to be erased. Without a disk, or without an answer from it, there is nothing to erase, and the
+    /// console says why.
+    pub(super) async fn prepare(plan: WipePlan) -> Self {
+        let device = Utf8PathBuf::from("/dev").join(plan.device.replace('!', "/"));
+        let method = plan.method;
+        let targets = match on_thread(LOOK, move || look(&plan)).await {
+            Some(Ok(targets)) => targets,
+            Some(Err(error)) => {
+                say(&format!("corten: {device} cannot be erased: {error}"));
+                Vec::new()
+            }
+            None => {
+                say(&format!("corten: {device} does not answer and cannot be erased"));
+                Vec::new()
+            }
+        };
+        Self { device, method, targets }
+    }
+
+    /// How long it may take.
+    pub(super) fn budget(&self) -> Duration {
+        plan::budget(&self.targets, self.method)
+    }
+
+    /// Erases one target after the other.
+    pub(super) async fn run(self) {
+        // Code that is not in memory yet could not be read any more.
+        if let Err(error) = corten_sys::memory::lock_all() {
+            warn!(%error, "the memory of machined is not locked");
+        }
+        for target in &self.targets {
+            self.erase(target).await;
+        }
+    }
+
+    async fn erase(&self, target: &Target) {
+        let length = target.range.end - target.range.start;
+        say(&format!("corten: erasing {} ({} MiB)", target.name, length >> 20));
+        if target.marked {
+            self.attempt(target, None).await;
+        }
+        for way in plan::ways(self.method) {
+            if self.attempt(target, Some(*way)).await {
+                say(&format!("corten: erased {} {}", target.name, way.words()));
+                return;
+            }
+        }
+        say(&format!("corten: {} is NOT erased", target.name));
+    }
+
+    /// One way, or just the mark. Tells whether it worked.
+    async fn attempt(&self, target: &Target, way: Option<Way>) -> bool {
+        let length = target.range.end - target.range.start;
+        let (limit, what) = match way {
+            None => (LOOK, "as not formatted"),
+            Some(way) => (way.deadline(length), way.words()),
+        };
+        let abandoned = Arc::new(AtomicBool::new(false));
+        let work = {
+            let (device, target) = (self.device.clone(), target.clone());
+            let abandoned = Arc::clone(&abandoned);
+            move || work(&device, &target, way, &abandoned)
+        };
+        let outcome = on_thread(limit, work).await;
+        abandoned.store(true, Ordering::Relaxed);
+        match outcome {
+            Some(Ok(())) => true,
+            Some(Err(error)) => {
+                say(&format!("corten: {} {what}: {}", target.name, chain(&error)));
+                false
+            }
+            None => {
+                let seconds = limit.as_secs();
+                say(&format!("corten: {} {what} takes longer than {seconds} s and is left", target.name));
+                false
+            }
+        }
+    }
+}
+
+fn look(plan: &WipePlan) -> io::Result<Vec<Target>> {
+    let disk = block::disk(&plan.device).ok_or(io::ErrorKind::NotFound)?;
+    let partitions = gpt::read(&disk.path, disk.sector_size).unwrap_or_default();
+    let targets = plan::targets(plan, disk.size, &partitions);
+    if targets.is_empty() { Err(io::Error::other("what was asked for is not on it")) } else { Ok(targets) }
+}
+
+fn work(
+    device: &Utf8PathBuf,
+    target: &Target,
+    way: Option<Way>,
+    abandoned: &AtomicBool,
+) -> Result<(), EraseError> {
+    let open = File::options().read(true).write(true).open(device);
+    let disk = open.map_err(|error| EraseError::Disk("open", error))?;
+    let Some(way) = way else {
+        return marker::set_before(&disk, target.range.end).map_err(|error| EraseError::Disk("mark", error));
+    };
+    let told = Cell::new(0);
+    let length = target.range.end - target.range.start;
+    let go_on = |done: u64| {
+        if done - told.get() >= TELL {
+            told.set(done);
+            say(&format!("corten: erasing {}: {} %", target.name, done * 100 / length.max(1)));
+        }
+        !abandoned.load(Ordering::Relaxed)
+    };
+    // The mark goes last, so that a power cut at any time leaves either the mark or nothing at all.
+    let body = if target.marked && way == Way::Zeros {
+        target.range.start..target.range.end - marker::RESERVED.min(length)
+    } else {
+        target.range.clone()
+    };
+    erase::erase(&disk, body.clone(), way, go_on)?;
+    if body.end < target.range.end {
+        erase::erase(&disk, body.end..target.range.end, Way::Zeros, |_| true)?;
+    }
+    Ok(())
+}
+
+/// Runs what may hang on a thread of its own; `None` when it did not end in time.
+async fn on_thread<T: Send + 'static>(
+    limit: Duration,
+    work: impl FnOnce() -> T + Send + 'static,
+) -> Option<T> {
+    let (done, finished) = tokio::sync::oneshot::channel();
+    let started = std::thread::Builder::new().name("wipe".into()).spawn(move || {
+        let _ = done.send(work());
+    });
+    started.ok()?;
+    timeout(limit, finished).await.ok()?.ok()
+}
