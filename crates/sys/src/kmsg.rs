@@ -12,6 +12,8 @@ use crate::readiness::{read, readable};
 const PATH: &str = "/dev/kmsg";
 /// The kernel never makes a longer record (`PRINTK_MESSAGE_MAX`).
 const RECORD_MAX: usize = 8192;
+/// More records than any kernel's buffer holds.
+const SNAPSHOT_MAX: usize = 1 << 17;
 
 /// Severity, as in syslog.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -78,6 +80,26 @@ impl Reader {
             }
         }
     }
+}
+
+/// Everything that the kernel's log holds now, oldest first, without waiting for more.
+pub fn snapshot() -> io::Result<Vec<Record>> {
+    let file = OpenOptions::new().read(true).custom_flags(libc::O_NONBLOCK).open(PATH)?;
+    let mut records = Vec::new();
+    let mut buffer = [0_u8; RECORD_MAX];
+    // Bounded: a kernel that writes faster than we read must not keep us here.
+    while records.len() < SNAPSHOT_MAX {
+        match rustix::io::read(&file, &mut buffer) {
+            Ok(length) => {
+                let text = String::from_utf8_lossy(buffer.get(..length).unwrap_or_default());
+                records.extend(Record::parse(&text));
+            }
+            Err(rustix::io::Errno::PIPE | rustix::io::Errno::INTR) => {}
+            Err(rustix::io::Errno::AGAIN) => break,
+            Err(e) => return Err(e.into()),
+        }
+    }
+    Ok(records)
 }
 
 impl Record {

@@ -1,4 +1,4 @@
-//! Loop devices: a file as a block device, for tests.
+//! Loop devices: a file as a block device.
 
 use std::fs::{File, OpenOptions};
 use std::io;
@@ -15,21 +15,31 @@ const ATTEMPTS: usize = 16;
 #[derive(Debug)]
 pub struct LoopDevice {
     path: Utf8PathBuf,
-    device: OwnedFd,
+    device: Option<OwnedFd>,
 }
 
 impl LoopDevice {
     /// Attaches a file for reading and writing.
     pub fn attach(file: &Utf8Path) -> io::Result<Self> {
-        let backing = OpenOptions::new().read(true).write(true).open(file)?;
+        Self::attach_with(file, OpenOptions::new().read(true).write(true))
+    }
+
+    /// Attaches a file for reading: the kernel refuses every write to the device.
+    pub fn attach_read_only(file: &Utf8Path) -> io::Result<Self> {
+        Self::attach_with(file, OpenOptions::new().read(true))
+    }
+
+    /// The kernel makes the device read-only when the file or the device is open for reading only.
+    fn attach_with(file: &Utf8Path, options: &OpenOptions) -> io::Result<Self> {
+        let backing = options.open(file)?;
         let control = File::options().read(true).write(true).open("/dev/loop-control")?;
         let mut last = io::Error::from(io::ErrorKind::ResourceBusy);
         for _ in 0..ATTEMPTS {
             let number = ioctl(&control, LOOP_CTL_GET_FREE, 0)?;
             let path = Utf8PathBuf::from(format!("/dev/loop{number}"));
-            let device = OpenOptions::new().read(true).write(true).open(&path)?;
+            let device = options.open(&path)?;
             match ioctl(&device, LOOP_SET_FD, backing.as_raw_fd()) {
-                Ok(_) => return Ok(Self { path, device: device.into() }),
+                Ok(_) => return Ok(Self { path, device: Some(device.into()) }),
                 // Someone else was faster: ask for the next one.
                 Err(e) => last = e,
             }
@@ -41,11 +51,19 @@ impl LoopDevice {
     pub fn path(&self) -> &Utf8Path {
         &self.path
     }
+
+    /// Leaves it attached for as long as the machine runs; answers its node.
+    pub fn keep(mut self) -> Utf8PathBuf {
+        self.device = None;
+        std::mem::take(&mut self.path)
+    }
 }
 
 impl Drop for LoopDevice {
     fn drop(&mut self) {
-        let _ = ioctl(&self.device, LOOP_CLR_FD, 0);
+        if let Some(device) = &self.device {
+            let _ = ioctl(device, LOOP_CLR_FD, 0);
+        }
     }
 }
 

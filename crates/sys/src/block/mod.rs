@@ -14,6 +14,7 @@ use camino::{Utf8Path, Utf8PathBuf};
 
 pub mod gpt;
 mod identity;
+pub mod iso9660;
 pub mod loopdev;
 pub mod probe;
 
@@ -54,15 +55,18 @@ pub struct Disk {
 
 /// Every real disk: no partitions, loop, RAM or device-mapper devices, nothing without a medium.
 pub fn disks() -> Vec<Disk> {
-    let mut names: Vec<_> = fs::read_dir(SYS_CLASS)
-        .into_iter()
-        .flatten()
-        .flatten()
-        .filter_map(|entry| entry.file_name().into_string().ok())
-        .filter(|name| !is_virtual(name))
-        .collect();
-    names.sort();
-    names.iter().filter_map(|name| disk(name)).filter(|disk| disk.size > 0).collect()
+    names(|name| !is_virtual(name)).iter().filter_map(|name| disk(name)).filter(|disk| disk.size > 0).collect()
+}
+
+/// Every drive for discs, with a disc in it or not.
+pub fn optical_drives() -> Vec<Disk> {
+    names(|name| name.starts_with("sr")).iter().filter_map(|name| disk(name)).collect()
+}
+
+/// Nodes of the partitions that the kernel knows on a disk.
+pub fn partition_nodes(disk: &Disk) -> Vec<Utf8PathBuf> {
+    let dir = Utf8Path::new(SYS_CLASS).join(&disk.name);
+    names(|name| dir.join(name).join("partition").exists()).iter().map(|name| node(name)).collect()
 }
 
 /// One disk by its kernel name, virtual ones too. `None` for a partition.
@@ -168,6 +172,19 @@ struct BlkpgArgument {
     flags: i32,
     datalen: i32,
     data: *mut BlkpgPartition,
+}
+
+/// Kernel names of the block devices that are `wanted`, sorted.
+fn names(wanted: impl Fn(&str) -> bool) -> Vec<String> {
+    let mut names: Vec<_> = fs::read_dir(SYS_CLASS)
+        .into_iter()
+        .flatten()
+        .flatten()
+        .filter_map(|entry| entry.file_name().into_string().ok())
+        .filter(|name| wanted(name))
+        .collect();
+    names.sort();
+    names
 }
 
 fn is_virtual(name: &str) -> bool {
