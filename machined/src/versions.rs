@@ -7,6 +7,9 @@ use serde::Deserialize;
 /// Where the image build writes the versions of the components.
 const COMPONENTS: &str = "/usr/share/corten/components.json";
 
+/// What the image build says about the image.
+const OS_RELEASE: &str = "/usr/lib/os-release";
+
 /// Versions of the upstream components in the image; empty where the file does not say.
 #[derive(Debug, Clone, Default, Deserialize)]
 #[serde(default)]
@@ -17,6 +20,27 @@ pub struct Components {
     pub containerd: String,
     /// etcd.
     pub etcd: String,
+}
+
+/// Version of the image that runs, read once. On a machine that is not ours it is this program's own.
+pub fn version() -> &'static str {
+    static READ: LazyLock<String> = LazyLock::new(|| {
+        let text = std::fs::read_to_string(OS_RELEASE).unwrap_or_default();
+        os_release_version(&text).unwrap_or_else(|| corten_constants::VERSION.to_owned())
+    });
+    &READ
+}
+
+/// `VERSION_ID` of an os-release(5) that is ours.
+fn os_release_version(text: &str) -> Option<String> {
+    let value = |name: &str| {
+        let lines = text.lines().filter_map(|line| line.split_once('='));
+        let mut values =
+            lines.filter(|(key, _)| *key == name).map(|(_, value)| value.trim_matches(['"', '\'']));
+        values.next_back().filter(|value| !value.is_empty())
+    };
+    value("ID").filter(|id| *id == "corten")?;
+    value("VERSION_ID").map(str::to_owned)
 }
 
 /// The versions, read once.
@@ -63,4 +87,18 @@ pub fn uptime_ms() -> u64 {
 
 fn line(path: &str) -> String {
     std::fs::read_to_string(path).unwrap_or_default().trim().to_owned()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_version_is_that_of_our_own_images_only() {
+        let ours = "NAME=\"Corten\"\nID=corten\nVERSION_ID=\"1.2.3-test.1\"\n";
+        assert_eq!(os_release_version(ours).as_deref(), Some("1.2.3-test.1"));
+        assert_eq!(os_release_version("ID=debian\nVERSION_ID=\"13\"\n"), None);
+        assert_eq!(os_release_version("ID=corten\nVERSION_ID=\n"), None);
+        assert_eq!(os_release_version(""), None);
+    }
 }

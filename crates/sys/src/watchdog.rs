@@ -11,8 +11,8 @@ use std::time::Duration;
 
 use camino::Utf8Path;
 
-/// The kernel's first watchdog.
-pub const DEVICE: &str = "/dev/watchdog0";
+/// The kernel's watchdogs, in the order in which their drivers came.
+pub const DEVICES: [&str; 2] = ["/dev/watchdog0", "/dev/watchdog1"];
 /// `WDIOC_KEEPALIVE`.
 const KEEP_ALIVE: libc::Ioctl = 0x8004_5705;
 /// `WDIOC_SETTIMEOUT`.

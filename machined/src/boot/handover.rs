@@ -13,6 +13,8 @@ const WATCHDOG_FD: &str = "CORTEN_WATCHDOG_FD";
 const ROOT_PARTITION: &str = "CORTEN_ROOT_PARTITION";
 /// Kernel name of the disk with that partition.
 const ROOT_DISK: &str = "CORTEN_ROOT_DISK";
+/// Kernel name of the install medium's device.
+const MEDIUM: &str = "CORTEN_MEDIUM";
 
 /// Everything that is handed over.
 #[derive(Debug, Clone, Default)]
@@ -25,6 +27,8 @@ pub struct Handover {
     pub root_disk: Option<String>,
     /// The partition that the root is on.
     pub root_partition: Option<String>,
+    /// The install medium that the root is on, instead of a disk.
+    pub medium: Option<String>,
 }
 
 impl Handover {
@@ -36,6 +40,7 @@ impl Handover {
             (WATCHDOG_FD, watchdog),
             (ROOT_DISK, self.root_disk.clone()),
             (ROOT_PARTITION, self.root_partition.clone()),
+            (MEDIUM, self.medium.clone()),
         ];
         variables.into_iter().filter_map(|(name, value)| Some((name.to_owned(), value?))).collect()
     }
@@ -51,6 +56,7 @@ impl Handover {
             watchdog: variable(WATCHDOG_FD).and_then(|fd| fd.parse().ok()),
             root_disk: variable(ROOT_DISK),
             root_partition: variable(ROOT_PARTITION),
+            medium: variable(MEDIUM),
         }
     }
 }
@@ -66,10 +72,12 @@ mod tests {
             watchdog: Some(5),
             root_disk: Some("vda".into()),
             root_partition: None,
+            medium: Some("sr0".into()),
         };
         let environment = handover.encode();
         let arrived = Handover::decode(|name| environment.get(name).cloned());
         assert_eq!(arrived.encode(), environment);
         assert_eq!((arrived.watchdog, arrived.root_partition), (Some(5), None));
+        assert_eq!(arrived.medium.as_deref(), Some("sr0"));
     }
 }

@@ -44,6 +44,10 @@ pub struct Early {
     pub watchdog: Option<WatchdogHandle>,
     /// Kernel name of the disk that holds the root.
     pub root_disk: Option<String>,
+    /// Kernel name of the partition that the root is on.
+    pub root_partition: Option<String>,
+    /// Kernel name of the install medium's device, when the root is on one.
+    pub medium: Option<String>,
     /// Loads kernel modules; `None` when there is no description of any.
     pub modules: Option<Loader>,
 }
@@ -84,6 +88,8 @@ pub fn early() -> Early {
         cmdline: Cmdline::default(),
         watchdog: watchdog::start(handover.watchdog),
         root_disk: handover.root_disk,
+        root_partition: handover.root_partition,
+        medium: handover.medium,
         modules: None,
     };
     if let Err(error) = run(&phases(), &mut early) {
@@ -223,7 +229,15 @@ mod tests {
 
     fn nothing() -> Early {
         let (timeline, cmdline) = (Timeline::default(), Cmdline::default());
-        Early { timeline, cmdline, watchdog: None, root_disk: None, modules: None }
+        Early {
+            timeline,
+            cmdline,
+            watchdog: None,
+            root_disk: None,
+            root_partition: None,
+            medium: None,
+            modules: None,
+        }
     }
 
     #[test]

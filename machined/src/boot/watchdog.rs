@@ -8,7 +8,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
-use corten_sys::watchdog::{DEVICE, Watchdog};
+use corten_sys::watchdog::{DEVICES, Watchdog};
 use tracing::warn;
 
 /// The board resets after this much silence. Generous: an emulated machine on a busy host stalls for seconds.
@@ -46,7 +46,7 @@ pub fn start(inherited: Option<RawFd>) -> Option<WatchdogHandle> {
     spawned.inspect_err(|error| warn!(%error, "cannot start the watchdog's thread")).ok().map(|_| handle)
 }
 
-/// Arms the first watchdog.
+/// Arms the first watchdog that lets itself be armed.
 pub fn arm() -> Option<Watchdog> {
-    Watchdog::arm(DEVICE.into(), TIMEOUT).ok()
+    DEVICES.iter().find_map(|device| Watchdog::arm((*device).into(), TIMEOUT).ok())
 }

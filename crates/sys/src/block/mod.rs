@@ -55,7 +55,11 @@ pub struct Disk {
 
 /// Every real disk: no partitions, loop, RAM or device-mapper devices, nothing without a medium.
 pub fn disks() -> Vec<Disk> {
-    names(|name| !is_virtual(name)).iter().filter_map(|name| disk(name)).filter(|disk| disk.size > 0).collect()
+    names(|name| !is_virtual(name))
+        .iter()
+        .filter_map(|name| disk(name))
+        .filter(|disk| disk.size > 0)
+        .collect()
 }
 
 /// Every drive for discs, with a disc in it or not.

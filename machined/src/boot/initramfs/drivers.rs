@@ -20,8 +20,9 @@ const VERITY: &[(&str, Need)] = &[("sha256-ssse3", Need::Helpful), ("dm-verity",
 const FILE_SYSTEM: &[(&str, Need)] = &[("squashfs", Need::Required)];
 /// Drivers of disks that most machines have, loaded before all others when there is a device for them.
 const LIKELY_DISKS: &[&str] = &["virtio_blk", "nvme"];
-/// Drivers that are worth having early, but not worth waiting for.
-const WATCHDOGS: &[&str] = &["i6300esb"];
+/// What a root on an install medium takes beyond that; the drivers of drives and sticks come with the devices.
+const MEDIUM: &[(&str, Need)] =
+    &[("sr_mod", Need::Helpful), ("loop", Need::Required), ("isofs", Need::Required)];
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Need {
@@ -30,7 +31,17 @@ enum Need {
     Helpful,
 }
 
+/// Where the root is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum RootOn {
+    /// A partition of a disk.
+    Disk,
+    /// A file on an install medium.
+    Medium,
+}
+
 /// Loads modules, each once.
+#[derive(Debug)]
 pub(super) struct Drivers {
     modules: Modules,
     tried: Mutex<BTreeSet<String>>,
@@ -38,17 +49,20 @@ pub(super) struct Drivers {
 }
 
 impl Drivers {
-    /// Starts with the root's modules on threads of their own, and the drivers of likely disks.
-    pub(super) fn start() -> Result<Self, InitramfsError> {
-        let modules = Modules::open()?;
-        let present = present(&modules);
-        let watchdogs =
-            WATCHDOGS.iter().filter(|name| present.contains(**name)).map(|name| (*name, Need::Helpful));
-        let file_system = FILE_SYSTEM.iter().copied().chain(watchdogs).collect();
-        let background = vec![
-            in_background("verity-modules", &modules, VERITY.to_vec())?,
-            in_background("root-modules", &modules, file_system)?,
+    /// Starts with the root's modules on threads of their own, and the drivers of likely disks. `present` are the drivers
+    /// of the devices that are there.
+    pub(super) fn start(
+        modules: Modules,
+        present: &BTreeSet<String>,
+        root: RootOn,
+    ) -> Result<Self, InitramfsError> {
+        let mut background = vec![
+            in_background("verity-modules", &modules, VERITY)?,
+            in_background("root-modules", &modules, FILE_SYSTEM)?,
         ];
+        if root == RootOn::Medium {
+            background.push(in_background("medium-modules", &modules, MEDIUM)?);
+        }
         let drivers = Self { modules, tried: Mutex::default(), background };
         LIKELY_DISKS.iter().filter(|name| present.contains(**name)).for_each(|name| drivers.load(name));
         Ok(drivers)
@@ -89,15 +103,15 @@ impl Drivers {
 fn in_background(
     thread: &str,
     modules: &Modules,
-    list: Vec<(&'static str, Need)>,
+    list: &'static [(&'static str, Need)],
 ) -> Result<JoinHandle<Result<(), ModuleError>>, InitramfsError> {
     let modules = modules.clone();
-    let spawned = std::thread::Builder::new().name(thread.into()).spawn(move || load_list(&modules, &list));
+    let spawned = std::thread::Builder::new().name(thread.into()).spawn(move || load_list(&modules, list));
     spawned.map_err(|source| InitramfsError::Switch { step: "start a thread", source })
 }
 
 /// Modules for the devices that are there.
-fn present(modules: &Modules) -> BTreeSet<String> {
+pub(super) fn present(modules: &Modules) -> BTreeSet<String> {
     uevent::modaliases().iter().flat_map(|alias| modules.index().resolve(alias)).collect()
 }
 

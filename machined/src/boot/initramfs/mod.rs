@@ -1,14 +1,19 @@
 //! PID 1 of the initramfs: reaches the verified root and becomes machined.
 //!
 //! ```text
-//! /proc /sys /dev /run ─┬─ drivers of the devices that are there ─┬─ find partition ─ verity ─ mount ─ switch ─ exec
+//! /proc /sys /dev /run ─┬─ watchdog                               ┌────────────────────── hand over ─┐
+//!                       ├─ drivers of the devices that are there ─┼─ find image ─ verity ─ mount ─ switch ─ exec
 //!                       └─ dm-verity, squashfs, sha256 ───────────┘
 //! ```
 //! The root hash on the kernel command line says which partition, and vouches for every byte of it. Nothing is read
 //! from the disk unverified but the partition table and the two superblocks, which are checked before they are used.
+//! With `corten.medium=iso` the image is a file on the install medium, and no disk is touched.
 
 mod drivers;
+mod guard;
+pub mod medium;
 mod root;
+mod search;
 mod superblock;
 mod switch;
 
@@ -18,16 +23,20 @@ use std::io;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::time::Duration;
 
+use camino::Utf8PathBuf;
 use corten_sys::dm::DmError;
-use corten_sys::module::ModuleError;
+use corten_sys::module::{ModuleError, Modules};
 use corten_sys::mount::MountError;
 
-use super::cmdline::{Cmdline, RootHashError};
+use super::cmdline::{Cmdline, RootHash, RootHashError};
 use super::handover::Handover;
-use super::{fatal, mounts, watchdog};
+use super::{fatal, mounts};
+use drivers::{Drivers, RootOn};
+use guard::Guard;
+use search::Search;
 
-/// From the start of init to the root partition. Controllers with many disks take their time.
-const ROOT_DEADLINE: Duration = Duration::from_secs(60);
+/// How long the likely disks have, before the drivers of others are loaded.
+const PATIENCE: Duration = Duration::from_millis(400);
 
 /// Why the root cannot be reached.
 #[derive(Debug, thiserror::Error)]
@@ -53,6 +62,43 @@ pub enum InitramfsError {
         seconds: u64,
         /// What there is instead.
         seen: String,
+    },
+    /// No medium of ours within the deadline.
+    #[error("no install medium labelled {label}, after {seconds} seconds; {seen}")]
+    NoMedium {
+        /// What its file system is called.
+        label: &'static str,
+        /// How long we looked.
+        seconds: u64,
+        /// What there is instead.
+        seen: String,
+    },
+    /// A kind of medium that this version does not know.
+    #[error("corten.medium={0} on the kernel command line is not known; it can be iso")]
+    UnknownMedium(String),
+    /// Its file system is damaged.
+    #[error("mount the install medium {device}")]
+    MountMedium {
+        /// Device node.
+        device: String,
+        /// Cause.
+        source: MountError,
+    },
+    /// The root image on it.
+    #[error("make a device of {image}")]
+    AttachImage {
+        /// The file.
+        image: String,
+        /// Cause.
+        source: io::Error,
+    },
+    /// The image is another one.
+    #[error("{image} holds another root image than this kernel's: the top of its tree has the hash {hash}")]
+    WrongHash {
+        /// Device node.
+        image: String,
+        /// What it has.
+        hash: String,
     },
     /// The partition does not hold a root image.
     #[error("{partition} holds no root image: {reason}")]
@@ -115,23 +161,75 @@ fn run() -> Result<std::convert::Infallible, InitramfsError> {
     let cmdline = Cmdline::read().map_err(InitramfsError::Cmdline)?;
     let hash = cmdline.root_hash()?;
 
-    let drivers = drivers::Drivers::start()?;
-    let found = root::find(&hash, &drivers, ROOT_DEADLINE)?;
-    handover.timeline.mark("root partition found");
+    let modules = Modules::open()?;
+    let present = drivers::present(&modules);
+    let guard = Guard::start(&modules, &present);
+    let root = root_on(&cmdline)?;
+    let drivers = Drivers::start(modules, &present, root)?;
+    let image = match root {
+        RootOn::Disk => find_partition(&hash, &drivers, &guard, &mut handover)?,
+        RootOn::Medium => find_medium(&drivers, &guard, &mut handover)?,
+    };
     drivers.join()?;
-    root::mount(&hash, &found)?;
+    guard.pet();
+    let image = if root == RootOn::Medium { medium::attach(&image)? } else { image };
+    root::mount(&hash, &image)?;
     handover.timeline.mark("root mounted");
 
     // By now the watchdog's driver had its time. A machine without one goes on.
-    handover.watchdog = watchdog::arm().and_then(|watchdog| watchdog.into_inheritable().ok());
-    handover.root_disk = Some(found.disk.name.clone());
-    handover.root_partition = Some(found.name());
+    handover.watchdog = guard.hand_over();
     handover.timeline.mark("root switched");
     switch::into(root::SYSROOT.into(), &handover)
+}
+
+fn root_on(cmdline: &Cmdline) -> Result<RootOn, InitramfsError> {
+    match cmdline.get("corten.medium") {
+        None => Ok(RootOn::Disk),
+        Some("iso") => Ok(RootOn::Medium),
+        Some(other) => Err(InitramfsError::UnknownMedium(other.to_owned())),
+    }
+}
+
+fn find_partition(
+    hash: &RootHash,
+    drivers: &Drivers,
+    guard: &Guard,
+    handover: &mut Handover,
+) -> Result<Utf8PathBuf, InitramfsError> {
+    let found = root::find(hash, &Search { drivers, guard, patience: PATIENCE })?;
+    handover.timeline.mark("root partition found");
+    handover.root_disk = Some(found.disk.name.clone());
+    handover.root_partition = Some(found.name());
+    Ok(found.node())
+}
+
+fn find_medium(
+    drivers: &Drivers,
+    guard: &Guard,
+    handover: &mut Handover,
+) -> Result<Utf8PathBuf, InitramfsError> {
+    // A drive is never a likely disk.
+    let device = medium::find(&Search { drivers, guard, patience: Duration::ZERO })?;
+    handover.timeline.mark("install medium found");
+    handover.medium = device.file_name().map(str::to_owned);
+    Ok(device)
 }
 
 /// Text of a panic.
 fn message(panic: &(dyn std::any::Any + Send)) -> String {
     let text = panic.downcast_ref::<&str>().copied().map(str::to_owned);
     text.or_else(|| panic.downcast_ref::<String>().cloned()).unwrap_or_else(|| "without a message".to_owned())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_a_known_medium_is_looked_for() {
+        assert_eq!(root_on(&Cmdline::parse("quiet")).unwrap(), RootOn::Disk);
+        assert_eq!(root_on(&Cmdline::parse("corten.medium=iso")).unwrap(), RootOn::Medium);
+        let error = root_on(&Cmdline::parse("corten.medium=floppy")).unwrap_err();
+        assert!(error.to_string().contains("corten.medium=floppy"), "{error}");
+    }
 }

@@ -2,27 +2,20 @@
 
 use std::fs::File;
 use std::os::unix::fs::FileExt;
-use std::time::{Duration, Instant};
 
 use camino::{Utf8Path, Utf8PathBuf};
 use corten_sys::block::{self, Disk, gpt};
 use corten_sys::dm::{DeviceMapper, OnCorruption, Verity};
 use corten_sys::mount::{Flags, Mount};
-use corten_sys::uevent::Listener;
 
 use super::InitramfsError;
-use super::drivers::Drivers;
+use super::search::{Look, Search};
 use super::superblock::{self, BLOCK, SQUASHFS_SIZE, VERITY_SIZE};
 use crate::boot::cmdline::RootHash;
 
 /// Where the root is mounted until it becomes `/`.
 pub(super) const SYSROOT: &str = "/sysroot";
 const NAME: &str = "root";
-/// How long to wait for an event before looking anyway.
-const POLL: Duration = Duration::from_millis(100);
-
-/// How long the likely disks have, before the drivers of others are loaded.
-const PATIENCE: Duration = Duration::from_millis(400);
 
 /// A partition with a root image.
 pub(super) struct Found {
@@ -31,7 +24,7 @@ pub(super) struct Found {
 }
 
 impl Found {
-    fn node(&self) -> Utf8PathBuf {
+    pub(super) fn node(&self) -> Utf8PathBuf {
         block::partition_node(&self.disk, self.number)
     }
 
@@ -41,33 +34,18 @@ impl Found {
     }
 }
 
-/// Looks until the partition is there, loading drivers of devices that appear meanwhile.
-pub(super) fn find(hash: &RootHash, drivers: &Drivers, deadline: Duration) -> Result<Found, InitramfsError> {
+/// Looks until the partition is there.
+pub(super) fn find(hash: &RootHash, search: &Search<'_>) -> Result<Found, InitramfsError> {
     let uuid = hash.partition_uuid();
-    let start = Instant::now();
-    // Before the first look: what appears between the look and the wait must wake us.
-    let listener = Listener::open().ok();
-    loop {
-        let (found, seen) = look(&uuid);
-        if let Some(found) = found {
-            return Ok(found);
-        }
-        if start.elapsed() >= deadline {
-            return Err(InitramfsError::NoRoot { uuid, seconds: deadline.as_secs(), seen });
-        }
-        if drivers.found_none() || start.elapsed() >= PATIENCE {
-            drivers.load_present();
-        }
-        match listener.as_ref().map(|listener| listener.wait(POLL)) {
-            Some(Ok(Some(event))) => event.modalias().into_iter().for_each(|alias| drivers.load_alias(alias)),
-            Some(Ok(None)) => {}
-            _ => std::thread::sleep(POLL),
-        }
-    }
+    search.run(|| look(&uuid)).map_err(|late| InitramfsError::NoRoot {
+        uuid,
+        seconds: late.seconds,
+        seen: late.seen,
+    })
 }
 
-/// The partition, if the kernel knows it too, and a summary of what there is.
-fn look(uuid: &str) -> (Option<Found>, String) {
+/// The partition, if the kernel knows it too, or a summary of what there is.
+fn look(uuid: &str) -> Look<Found> {
     let mut seen = Vec::new();
     for disk in block::disks() {
         let partitions = match gpt::read(&disk.path, disk.sector_size) {
@@ -82,7 +60,7 @@ fn look(uuid: &str) -> (Option<Found>, String) {
             && block::has_partition(&disk, number)
             && block::partition_node(&disk, number).exists()
         {
-            return (Some(Found { disk, number }), String::new());
+            return Ok(Found { disk, number });
         }
         if hit.is_some() {
             // The kernel takes no table that names sectors beyond the end of the disk.
@@ -96,14 +74,14 @@ fn look(uuid: &str) -> (Option<Found>, String) {
         let labels: Vec<_> = partitions.iter().map(|partition| partition.label.as_str()).collect();
         seen.push(format!("{} has {}", disk.path, labels.join(" ")));
     }
-    let seen = if seen.is_empty() { "no disk was found".to_owned() } else { seen.join(", ") };
-    (None, seen)
+    Err(seen)
 }
 
-/// Puts verity over the partition and mounts the file system in it.
-pub(super) fn mount(hash: &RootHash, found: &Found) -> Result<(), InitramfsError> {
-    let partition = found.node();
-    let verity = describe(hash, &partition, OnCorruption::Restart)?;
+/// Puts verity over the image on a block device and mounts the file system in it.
+pub(super) fn mount(hash: &RootHash, image: &Utf8Path) -> Result<(), InitramfsError> {
+    let verity = describe(hash, image, OnCorruption::Restart)?;
+    // A hash that does not match would restart the machine, and nobody would learn why.
+    check_root_hash(&verity)?;
     let device = DeviceMapper::open()?.create_verity(NAME, &verity)?;
     let mount = Mount {
         source: device.into_string(),
@@ -112,7 +90,21 @@ pub(super) fn mount(hash: &RootHash, found: &Found) -> Result<(), InitramfsError
         flags: Flags::MS_RDONLY | Flags::MS_NODEV | Flags::MS_NOSUID,
         options: String::new(),
     };
-    mount.mount().map_err(|source| InitramfsError::MountRoot { partition: partition.into_string(), source })
+    mount.mount().map_err(|source| InitramfsError::MountRoot { partition: image.to_string(), source })
+}
+
+/// Whether the top of the hash tree is the one that the root hash vouches for.
+fn check_root_hash(verity: &Verity) -> Result<(), InitramfsError> {
+    let read = |source| InitramfsError::Read { partition: verity.device.to_string(), source };
+    let mut top = [0; 4096];
+    let file = File::open(&verity.device).map_err(read)?;
+    file.read_exact_at(&mut top, verity.hash_start * BLOCK).map_err(read)?;
+    let hash = superblock::hash(&verity.salt, &top);
+    // A tree of one block of data has no top of its own.
+    if verity.data_blocks > 1 && hash != verity.root_hash {
+        return Err(InitramfsError::WrongHash { image: verity.device.to_string(), hash });
+    }
+    Ok(())
 }
 
 /// The verity device of the image in a partition, as its superblocks tell.

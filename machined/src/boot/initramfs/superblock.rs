@@ -3,6 +3,8 @@
 //! Both are read before anything is verified, so each value is checked; the salt and the size only lead to the root
 //! hash when they are the right ones.
 
+use sha2::{Digest, Sha256};
+
 /// Bytes of a block of data and of hashes.
 pub(super) const BLOCK: u64 = 4096;
 /// Bytes of the squashfs superblock.
@@ -44,6 +46,14 @@ pub(super) fn salt(verity: &[u8; VERITY_SIZE], data_blocks: u64) -> Result<Strin
     let length = usize::from(length);
     let salt = verity.get(88..88 + length).filter(|_| length <= SALT_MAX).ok_or("the salt is too long")?;
     Ok(salt.iter().map(|byte| format!("{byte:02x}")).collect())
+}
+
+/// SHA-256 of a block behind the salt, both the salt and the answer in hexadecimal.
+pub(super) fn hash(salt: &str, block: &[u8]) -> String {
+    let digits = |at| salt.get(at..at + 2).and_then(|digits| u8::from_str_radix(digits, 16).ok());
+    let salt: Vec<u8> = (0..salt.len()).step_by(2).filter_map(digits).collect();
+    let hash = Sha256::new().chain_update(salt).chain_update(block).finalize();
+    hash.iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
 fn u32_at(bytes: &[u8], at: usize) -> Option<u32> {
@@ -94,6 +104,13 @@ mod tests {
         assert_eq!(salt(&block, 7).as_deref(), Ok("ab01"));
         assert_eq!(salt(&block, 8), Err("the hash tree is for another size"));
         assert_eq!(salt(&verity(7, &[]), 7).as_deref(), Ok(""));
+    }
+
+    #[test]
+    fn a_block_is_hashed_behind_its_salt() {
+        let abc = "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad";
+        assert_eq!(hash("", b"abc"), abc);
+        assert_eq!(hash("6162", b"c"), abc);
     }
 
     #[test]

@@ -238,7 +238,7 @@ fn snapshot(store: &Store, status: &MachineStatus) -> serde_json::Value {
         .map(|service| json!({ "id": service.metadata.id, "state": service.spec.state, "ready": service.spec.ready }))
         .collect();
     json!({
-        "version": corten_constants::VERSION,
+        "version": crate::versions::version(),
         "stage": status.stage,
         "ready": status.ready,
         "hostname": store.get::<HostnameStatus>(HostnameStatus::ID).map(|h| h.spec.hostname.clone()).unwrap_or_default(),

@@ -3,7 +3,6 @@
 use std::sync::LazyLock;
 
 use corten_api::v1::{VersionRequest, VersionResponse};
-use corten_constants::VERSION;
 use tonic::{Request, Response, Status};
 
 use crate::versions;
@@ -12,7 +11,7 @@ use crate::versions;
 static ANSWER: LazyLock<VersionResponse> = LazyLock::new(|| {
     let components = versions::components();
     VersionResponse {
-        version: VERSION.into(),
+        version: versions::version().into(),
         kubernetes: components.kubernetes.clone(),
         containerd: components.containerd.clone(),
         etcd: components.etcd.clone(),
