@@ -46,6 +46,8 @@ pub const UPDATE_SOURCE: &str = "update.source";
 pub const UPDATE_INVALID: &str = "update.invalid";
 /// The slot or the boot entry could not be written, or reads back otherwise.
 pub const UPDATE_WRITE: &str = "update.write";
+/// The new version did not stay: the old one runs again.
+pub const UPDATE_FAILED: &str = "update.failed";
 /// The other slot holds nothing that boots.
 pub const UPDATE_NO_ROLLBACK: &str = "update.no-rollback";
 /// The machine runs from an install medium, and the config has no Install document.
@@ -90,6 +92,7 @@ pub const ALL: &[(&str, &str)] = &[
     (UPDATE_SOURCE, "the server or the registry did not give the bundle"),
     (UPDATE_INVALID, "the bundle is damaged, or nobody whom the node trusts signed it"),
     (UPDATE_WRITE, "the slot or the boot entry could not be written, or reads back otherwise"),
+    (UPDATE_FAILED, "the new version did not stay: the old one runs again"),
     (UPDATE_NO_ROLLBACK, "the other slot holds nothing that boots"),
     (INSTALL_REQUIRED, "the machine runs from an install medium, and the config has no Install document"),
     (INSTALL_DISK, "not exactly one disk matches, or it may not be written to; the causes name each disk"),

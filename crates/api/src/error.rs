@@ -47,18 +47,30 @@ pub fn from_status(status: &Status) -> Option<ErrorDetail> {
 /// The gRPC code that goes with a code of ours.
 pub fn grpc_code(code: &str) -> Code {
     match code {
-        codes::REQUEST_INVALID | codes::CONFIG_INVALID | codes::IMAGE_INVALID => Code::InvalidArgument,
+        codes::REQUEST_INVALID
+        | codes::CONFIG_INVALID
+        | codes::IMAGE_INVALID
+        | codes::UPDATE_INVALID
+        | codes::INSTALL_REQUIRED => Code::InvalidArgument,
         codes::NOT_FOUND => Code::NotFound,
         codes::ACCESS_DENIED => Code::PermissionDenied,
         codes::CONFIG_EXISTS | codes::CLUSTER_BOOTSTRAPPED => Code::AlreadyExists,
-        codes::RESOURCE_CONFLICT => Code::Aborted,
+        codes::RESOURCE_CONFLICT | codes::UPDATE_TRANSFER => Code::Aborted,
         codes::WATCH_LAGGED => Code::DataLoss,
         codes::TIMEOUT => Code::DeadlineExceeded,
         codes::MACHINE_BOOTING | codes::MACHINE_STOPPING | codes::PROXY_UNAVAILABLE => Code::Unavailable,
         codes::MACHINE_MAINTENANCE
         | codes::CLUSTER_NOT_CONTROL_PLANE
         | codes::CLUSTER_NOT_READY
-        | codes::SERVICE_STATE => Code::FailedPrecondition,
+        | codes::SERVICE_STATE
+        | codes::UPDATE_REFUSED
+        | codes::UPDATE_DENIED
+        | codes::UPDATE_RUNNING
+        | codes::UPDATE_FAILED
+        | codes::UPDATE_NO_ROLLBACK
+        | codes::INSTALL_DISK
+        | codes::INSTALL_RUNNING
+        | codes::RESET_REFUSED => Code::FailedPrecondition,
         _ => Code::Internal,
     }
 }

@@ -14,6 +14,7 @@ use crate::types::authority::CertificateAuthority;
 use crate::types::endpoint::Endpoint;
 use crate::types::kubernetes::api_server::APIServer;
 use crate::types::kubernetes::cluster::{Cluster, domain, pod_subnets, service_subnets};
+use crate::types::system::install::Install;
 use crate::types::system::machine::{Machine, Role};
 
 /// The role of whoever may do everything.
@@ -38,6 +39,8 @@ pub struct GenOptions {
     pub pod_subnets: Vec<IpNet>,
     /// Ranges of service addresses.
     pub service_subnets: Vec<IpNet>,
+    /// The disk that install media write the system to.
+    pub install: Option<Install>,
     /// How long the administrator's certificate lasts.
     pub admin_lifetime: Duration,
 }
@@ -54,6 +57,7 @@ impl GenOptions {
             domain: domain(),
             pod_subnets: pod_subnets(),
             service_subnets: service_subnets(),
+            install: None,
             admin_lifetime: corten_pki::LEAF_LIFETIME_MAX,
         }
     }
@@ -122,6 +126,7 @@ fn controlplane(options: &GenOptions) -> Documents {
             allow_scheduling_on_control_plane: options.single_node,
             ..cluster(options)
         }),
+        install: options.install.clone(),
         api_server: (!sans.is_empty()).then_some(api_server),
         ..Documents::default()
     }
@@ -137,6 +142,7 @@ fn worker(options: &GenOptions) -> Documents {
             cert_sans: Vec::new(),
         }),
         cluster: Some(cluster(options)),
+        install: options.install.clone(),
         ..Documents::default()
     }
 }

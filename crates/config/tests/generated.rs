@@ -62,6 +62,16 @@ fn additional_names_go_to_both_apis() {
 }
 
 #[test]
+fn the_disk_to_install_to_is_in_both_configs() {
+    let mut options = options();
+    options.install = Some("size=>=20GiB,serial=a b".parse::<corten_config::DiskSelector>().unwrap().into());
+    let Generated { controlplane_yaml, worker_yaml, .. } = generate(&options).unwrap();
+    for yaml in [controlplane_yaml, worker_yaml] {
+        assert_eq!(parse(&yaml).install(), options.install.as_ref(), "{yaml}");
+    }
+}
+
+#[test]
 fn what_the_node_would_refuse_is_not_generated() {
     let mut options = options();
     options.cluster_name = "Not A Name".into();

@@ -1,5 +1,6 @@
 //! Documents about the machine itself.
 
+mod disk_words;
 pub(crate) mod install;
 pub(crate) mod kernel_module;
 pub(crate) mod machine;
