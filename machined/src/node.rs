@@ -9,6 +9,7 @@ use tokio::sync::{Notify, watch};
 
 use crate::boot::timeline::Timeline;
 use crate::controllers::config::acquire::ConfigStore;
+use crate::controllers::install::Installs;
 use crate::controllers::runtime::bootstrap::Marker;
 use crate::kernel_ring::KernelRing;
 
@@ -35,6 +36,8 @@ pub struct Node {
     pub timeline: Timeline,
     /// Where the running system is.
     pub started_from: StartedFrom,
+    /// Installation to a disk, on an install medium.
+    pub installs: Installs,
 }
 
 /// Where the running system is: on a disk, or on an install medium.

@@ -15,6 +15,7 @@ use crate::boot::cmdline::Cmdline;
 use crate::boot::modules::Loader;
 use crate::boot::timeline::Timeline;
 use crate::controllers::config::acquire::{Acquire, ConfigStore};
+use crate::controllers::install::{Installation, Installs};
 use crate::controllers::k8s::{
     cni::Cni, component_config::ComponentConfig, manifests::Manifests, node::NodeFollower,
 };
@@ -103,6 +104,7 @@ pub(crate) fn node(timeline: Timeline) -> std::io::Result<(Node, Reaper)> {
         power: Power::default(),
         timeline,
         started_from: StartedFrom::default(),
+        installs: Installs::default(),
     };
     Ok((node, reaper))
 }
@@ -125,7 +127,9 @@ fn start(early: boot::Early) -> std::io::Result<Running> {
 /// All controllers, by area.
 fn runtime(node: &Node, reaper: Reaper, cmdline: Cmdline, modules: Option<Loader>) -> Runtime {
     let mut all = Runtime::new(node.store.clone());
-    block::add(&mut all, reaper, node.timeline.clone(), node.started_from.clone());
+    block::add(&mut all, reaper.clone(), node.timeline.clone(), node.started_from.clone());
+    let medium = node.started_from.medium.clone();
+    all.add(Installation::new(node.installs.clone(), reaper, node.power.clone(), medium.clone()));
     let fetches_config = cmdline.get("corten.config.url").is_some();
     if let Err(error) = network::add(&mut all, fetches_config) {
         tracing::error!(
@@ -134,7 +138,10 @@ fn runtime(node: &Node, reaper: Reaper, cmdline: Cmdline, modules: Option<Loader
         );
     }
     time::add(&mut all);
-    all.add(Acquire::new(node.config.clone(), cmdline));
+    all.add(
+        Acquire::new(node.config.clone(), cmdline)
+            .on_medium(medium.map(|name| (name, node.installs.clone()))),
+    );
     all.add(ApiCertificate::default());
     all.add(KubernetesSecrets::default());
     all.add(NodeServices);

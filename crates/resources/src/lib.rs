@@ -2,6 +2,7 @@
 
 pub mod block;
 pub mod config;
+pub mod install;
 pub mod k8s;
 pub mod network;
 pub mod runtime;
@@ -16,6 +17,7 @@ pub fn register_all(store: &Store) {
     network::register(store);
     block::register(store);
     update::register(store);
+    install::register(store);
     store.register::<config::MachineConfig>();
     store.register::<config::ConfigSourceStatus>();
     store.register::<k8s::EtcdMember>();

@@ -8,6 +8,7 @@ use std::time::{Duration, Instant};
 
 use corten_constants::ports;
 
+use super::progress;
 use super::snapshot::{Snapshot, Unmet};
 
 /// A condition that is unmet for a shorter time is not worth a line.
@@ -45,6 +46,12 @@ impl Teller {
         }
         if let Some(line) = invitation(snapshot).filter(|line| invitation(old).as_ref() != Some(line)) {
             lines.push(line);
+        }
+        lines.extend(snapshot.installed.iter().filter(|line| !old.installed.contains(line)).cloned());
+        if let Some(install) = &snapshot.install
+            && progress::is_news(old.install.as_ref(), install)
+        {
+            lines.push(progress::line(install));
         }
         lines.extend(services(old, snapshot));
         if snapshot.ready && !old.ready {

@@ -6,6 +6,7 @@
 
 mod console;
 mod lines;
+mod progress;
 mod snapshot;
 
 use std::io;

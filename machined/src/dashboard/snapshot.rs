@@ -16,6 +16,24 @@ pub(super) struct Snapshot {
     pub(super) fingerprint: Option<String>,
     pub(super) services: Vec<Service>,
     pub(super) unmet: Vec<Unmet>,
+    /// On an install medium only.
+    pub(super) install: Option<Install>,
+    /// A sentence for each disk with an installed system, on an install medium only.
+    pub(super) installed: Vec<String>,
+}
+
+/// How the installation goes.
+#[derive(Debug, Clone, Default, PartialEq, Deserialize)]
+#[serde(default)]
+pub(super) struct Install {
+    pub(super) phase: String,
+    pub(super) disk: String,
+    pub(super) message: String,
+    pub(super) done: u64,
+    pub(super) total: u64,
+    /// Bytes in a second.
+    pub(super) rate: u64,
+    pub(super) remaining_ms: u64,
 }
 
 /// A service.

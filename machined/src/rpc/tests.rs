@@ -64,6 +64,7 @@ impl Bench {
             power: Default::default(),
             timeline: Default::default(),
             started_from: Default::default(),
+            installs: Default::default(),
         };
         if configured {
             let spec = MachineConfig {

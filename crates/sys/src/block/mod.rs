@@ -122,6 +122,14 @@ pub fn announce_partition(disk: &Disk, number: u32, start: u64, size: u64) -> io
     if result < 0 { Err(io::Error::last_os_error()) } else { Ok(()) }
 }
 
+/// Makes the kernel forget the partitions of a disk and read its table again (`BLKRRPART`). Refused when one is in use.
+pub fn reread_partitions(disk: &Disk) -> io::Result<()> {
+    let file = File::open(&disk.path)?;
+    // SAFETY: takes no argument.
+    let result = unsafe { libc::ioctl(file.as_raw_fd(), BLKRRPART) };
+    if result < 0 { Err(io::Error::last_os_error()) } else { Ok(()) }
+}
+
 /// Tells a device that none of its blocks are in use. Devices that cannot discard answer an error.
 pub fn discard(path: &Utf8Path) -> io::Result<()> {
     let file = OpenOptions::new().write(true).open(path)?;
@@ -154,6 +162,7 @@ pub fn size(file: &File) -> io::Result<u64> {
     file.seek(SeekFrom::End(0))
 }
 
+const BLKRRPART: libc::Ioctl = 0x125f;
 const BLKPG: libc::Ioctl = 0x1269;
 const BLKPG_ADD_PARTITION: i32 = 1;
 const BLKDISCARD: libc::Ioctl = 0x1277;

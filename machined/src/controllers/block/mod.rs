@@ -8,6 +8,7 @@
 
 mod disks;
 mod filesystem;
+mod install;
 pub(crate) mod marker;
 mod plan;
 mod prepare;
@@ -19,6 +20,7 @@ mod volumes;
 use corten_controller::Runtime;
 use corten_sys::process::Reaper;
 
+pub use install::{FreshError, announce_all, format_state, with_state};
 pub use plan::{PlanError, partitions as plan_partitions};
 pub use table::{TableError, add as add_partitions};
 pub use volume::{VOLUMES, Volume, VolumeError, bring_up};

@@ -7,7 +7,7 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use corten_constants::labels;
+use corten_constants::{labels, paths};
 use corten_controller::{BoxError, Context, Controller, Next};
 use corten_resources::block::{DiskStatus, MountStatus, VolumePhase, VolumeStatus};
 use corten_store::Kind as _;
@@ -21,6 +21,7 @@ use super::disks::{self, Found};
 use super::volume::{VOLUMES, Volume, bring_up};
 use super::{plan, table};
 use crate::boot::fatal::{chain, say};
+use crate::boot::machine_id;
 use crate::boot::timeline::Timeline;
 use crate::node::StartedFrom;
 
@@ -132,7 +133,9 @@ impl Controller for Volumes {
     async fn reconcile(&mut self, ctx: &Context) -> Result<Next, BoxError> {
         let mut found = tokio::task::spawn_blocking(disks::find).await?;
         if self.started_from.medium.is_some() {
-            // An installed system may be on the disks, or anything else: they are looked at, and nothing more.
+            // An installed system may be on the disks, or anything else: they are looked at, and nothing more. The
+            // machine's identity is on none of them, and lasts until the reboot.
+            tokio::task::spawn_blocking(|| machine_id::ensure(paths::RUN.into(), "/etc".into())).await??;
             return self.tell_of_disks(ctx, found).await.map(|()| Next::After(RETRY));
         }
         if let Some(system) = found.iter_mut().find(|found| self.is_system(found)) {
@@ -169,7 +172,7 @@ fn announce(ctx: &Context, volume: &Volume, message: &str) {
 }
 
 /// Adds what the system disk lacks, in the table and in the kernel.
-fn complete(system: Found) -> Result<Found, String> {
+pub(super) fn complete(system: Found) -> Result<Found, String> {
     let Found { disk, partitions } = system;
     if disk.sector_size != SECTOR {
         return Err(format!(

@@ -20,6 +20,7 @@ use tokio::sync::Notify;
 use super::generations::{Generation, GenerationError, Generations};
 use super::sources::{Found, fetch, fw_cfg, inline};
 use crate::boot::cmdline::Cmdline;
+use crate::controllers::install::{self, Installs};
 
 /// Between two attempts at the URL.
 const ASK_AGAIN: Duration = Duration::from_secs(5);
@@ -80,12 +81,23 @@ pub struct Acquire {
     cmdline: Cmdline,
     /// Whether the sources that are there from the start were asked: once per boot.
     asked: bool,
+    /// Whether the URL gave a config: it is asked until it does.
+    fetched: bool,
+    /// On an install medium: its device, and where a config goes instead of STATE.
+    medium: Option<(String, Installs)>,
 }
 
 impl Acquire {
     /// Takes configs from `config`'s generations, else from what the kernel command line says.
     pub fn new(config: ConfigStore, cmdline: Cmdline) -> Self {
-        Self { config, cmdline, asked: false }
+        Self { config, cmdline, asked: false, fetched: false, medium: None }
+    }
+
+    /// On an install medium, a config that is found is not kept: it starts an installation.
+    #[must_use]
+    pub fn on_medium(mut self, medium: Option<(String, Installs)>) -> Self {
+        self.medium = medium;
+        self
     }
 }
 
@@ -107,6 +119,9 @@ impl Controller for Acquire {
     }
 
     async fn reconcile(&mut self, ctx: &Context) -> Result<Next, BoxError> {
+        if let Some((medium, installs)) = self.medium.clone() {
+            return self.reconcile_on_medium(ctx, &medium, &installs).await;
+        }
         if !ctx.get::<VolumeStatus>(labels::STATE).is_some_and(|volume| volume.spec.is_mounted()) {
             return Ok(Next::Wait);
         }
@@ -168,6 +183,40 @@ impl Acquire {
             }
         }
         Ok(None)
+    }
+}
+
+impl Acquire {
+    /// There is no STATE. The first config of a source that parses starts an installation, once per boot; what an operator
+    /// applies comes through the API.
+    async fn reconcile_on_medium(
+        &mut self,
+        ctx: &Context,
+        medium: &str,
+        installs: &Installs,
+    ) -> Result<Next, BoxError> {
+        let mut found = None;
+        if !self.asked {
+            self.asked = true;
+            found = self.ask_sources(ctx).await?;
+        }
+        let url = self.cmdline.get("corten.config.url").filter(|url| !url.is_empty());
+        let mut next = Next::Wait;
+        if let Some(url) = url.filter(|_| found.is_none() && !self.fetched) {
+            found = use_if_valid(ctx, "url", fetch(url).await)?;
+            self.fetched = found.is_some();
+            if found.is_none() {
+                next = Next::After(ASK_AGAIN);
+            }
+        }
+        if let Some(found) = found {
+            let (source, message) = (found.source, install::start(medium, installs, found.text).await);
+            tracing::info!(source, outcome = message.as_str(), "a config was found on an install medium");
+            ctx.put::<ConfigSourceStatus>(source, ConfigSourceStatus { used: false, message })?;
+        }
+        let message = "the system runs from an install medium: waiting for osctl apply-config".into();
+        ctx.put::<ConfigSourceStatus>("all", ConfigSourceStatus { used: false, message })?;
+        Ok(next)
     }
 }
 

@@ -7,8 +7,9 @@ use std::time::Duration;
 
 use corten_constants::labels;
 use corten_controller::{BoxError, Context, Controller, Next};
-use corten_resources::block::VolumeStatus;
+use corten_resources::block::{DiskStatus, VolumeStatus};
 use corten_resources::config::{ConfigSourceStatus, MachineConfig};
+use corten_resources::install::{InstallPhase, InstallStatus};
 use corten_resources::k8s::{EtcdMember, ImageStatus, KubernetesConfig, ManifestStatus, NodeStatus, Role};
 use corten_resources::network::{HostnameStatus, NodeAddresses};
 use corten_resources::runtime::{
@@ -19,6 +20,7 @@ use corten_resources::secrets::CertificateStatus;
 use corten_store::{Kind as _, Store};
 use serde_json::json;
 
+use super::on_medium;
 use crate::boot::timeline::Timeline;
 use crate::controllers::secrets::api::CERTIFICATE;
 use crate::controllers::secrets::files;
@@ -49,6 +51,8 @@ impl Controller for MachineStatusController {
     fn inputs(&self) -> &'static [&'static str] {
         &[
             VolumeStatus::NAME,
+            DiskStatus::NAME,
+            InstallStatus::NAME,
             ConfigSourceStatus::NAME,
             MachineConfig::NAME,
             EtcdMember::NAME,
@@ -93,14 +97,22 @@ impl Controller for MachineStatusController {
 /// Stage and unmet conditions, from everything that is known.
 fn observe(store: &Store, asked: Option<MachineStage>) -> MachineStatus {
     let configured = store.get::<MachineConfig>(MachineConfig::ACTIVE).is_some();
+    let install = on_medium::install(store);
     let stage = match asked {
         Some(stage) => stage,
+        None if install.as_ref().is_some_and(|install| install.phase == InstallPhase::Running) => {
+            MachineStage::Installing
+        }
         None if configured => MachineStage::Running,
         None if store.get::<ConfigSourceStatus>("all").is_some() => MachineStage::Maintenance,
         None if broken_state(store).is_some() => MachineStage::Maintenance,
         None => MachineStage::Booting,
     };
-    let mut unmet = volumes(store);
+    // A medium has no volumes, and keeps no config.
+    let mut unmet = match &install {
+        Some(install) => vec![on_medium::condition(store, install)],
+        None => volumes(store),
+    };
     if store.get::<NodeAddresses>(NodeAddresses::ID).is_none_or(|all| all.spec.ips().next().is_none()) {
         unmet.push(condition(
             "network",
@@ -108,7 +120,7 @@ fn observe(store: &Store, asked: Option<MachineStage>) -> MachineStatus {
             "check the Link documents and DHCP",
         ));
     }
-    if stage == MachineStage::Maintenance {
+    if stage == MachineStage::Maintenance && install.is_none() {
         let hint = "osctl apply-config --insecure --fingerprint <shown on the console> -f <config>";
         unmet.push(condition("config", "no source has a config", hint));
     }
@@ -230,7 +242,9 @@ fn snapshot(store: &Store, status: &MachineStatus) -> serde_json::Value {
         .iter()
         .flat_map(|all| all.spec.ips().map(|address| address.to_string()).collect::<Vec<_>>())
         .collect();
-    let maintenance = status.stage == MachineStage::Maintenance;
+    let maintenance = matches!(status.stage, MachineStage::Maintenance | MachineStage::Installing);
+    let install = on_medium::install(store);
+    let installed = install.as_ref().map(|_| on_medium::installed(store)).unwrap_or_default();
     let certificate = store.get::<CertificateStatus>(CERTIFICATE).filter(|_| maintenance);
     let services: Vec<_> = store
         .list::<ServiceStatus>()
@@ -246,5 +260,7 @@ fn snapshot(store: &Store, status: &MachineStatus) -> serde_json::Value {
         "fingerprint": certificate.map(|certificate| certificate.spec.fingerprint.clone()),
         "services": services,
         "unmet": status.unmet,
+        "install": install.as_ref().map(on_medium::snapshot),
+        "installed": installed,
     })
 }

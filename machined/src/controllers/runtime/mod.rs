@@ -5,4 +5,5 @@ pub mod images;
 pub mod kernel;
 pub mod machine_status;
 pub mod node_services;
+mod on_medium;
 pub mod persist;

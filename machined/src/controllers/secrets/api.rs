@@ -84,7 +84,7 @@ fn wish(ctx: &Context) -> Option<Wish> {
     let store = ctx.store();
     let active = store.get::<MachineConfig>(MachineConfig::ACTIVE);
     let stage = store.get::<MachineStatus>(MACHINE).map(|machine| machine.spec.stage)?;
-    if active.is_none() && stage != MachineStage::Maintenance {
+    if active.is_none() && !matches!(stage, MachineStage::Maintenance | MachineStage::Installing) {
         return None;
     }
     let hostname = store.get::<HostnameStatus>(HostnameStatus::ID).map(|status| status.spec.hostname.clone());

@@ -8,7 +8,7 @@ use corten_resources::block::VolumeStatus;
 use corten_resources::runtime::MACHINE;
 use tonic::{Request, Response, Status};
 
-use super::to_proto;
+use super::{install, to_proto};
 use crate::controllers::config;
 use crate::node::{Node, PowerAction, PowerRequest};
 use crate::rpc::audit;
@@ -24,6 +24,10 @@ pub(super) async fn apply(
     let request = request.into_inner();
     let parsed = Config::parse(&request.config, &Source::new(&request.name));
     let new = parsed.map_err(|problems| to_proto::invalid(&problems))?;
+    if let Some(medium) = &node.started_from.medium {
+        let answer = install::install(node, medium, new, request.config, request.dry_run).await?;
+        return Ok(Response::new(answer));
+    }
     let mut answer = compare(config::active(&node.store).as_deref(), &new);
     if !request.dry_run {
         answer.generation = keep(node, request.config).await?;

@@ -3,6 +3,7 @@
 mod apply;
 mod generations;
 mod get;
+mod install;
 mod to_proto;
 mod validate;
 

@@ -2,6 +2,7 @@
 
 mod disks;
 mod to_proto;
+mod watch_install;
 
 use corten_api::v1::storage_service_server::StorageService;
 use corten_api::v1::{DisksRequest, DisksResponse, Progress, WatchInstallRequest};
@@ -19,8 +20,8 @@ impl StorageService for Api {
 
     async fn watch_install(
         &self,
-        _: Request<WatchInstallRequest>,
+        request: Request<WatchInstallRequest>,
     ) -> Result<Response<Self::WatchInstallStream>, Status> {
-        Err(Status::unimplemented("watch install"))
+        watch_install::watch_install(&self.0, request)
     }
 }

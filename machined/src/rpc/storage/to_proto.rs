@@ -2,6 +2,7 @@
 
 use corten_api::v1;
 use corten_resources::block::{DiskStatus, PartitionStatus};
+use corten_resources::install::InstallStatus;
 
 pub(super) fn disk(name: &str, disk: &DiskStatus) -> v1::Disk {
     let disk = disk.clone();
@@ -22,6 +23,18 @@ pub(super) fn disk(name: &str, disk: &DiskStatus) -> v1::Disk {
         content: disk.content,
         partitions: disk.partitions.into_iter().map(partition).collect(),
         ids: disk.ids,
+    }
+}
+
+pub(super) fn progress(status: &InstallStatus) -> v1::Progress {
+    v1::Progress {
+        step: status.step.clone(),
+        message: status.message.clone(),
+        done_bytes: status.done,
+        total_bytes: status.total,
+        bytes_per_second: status.rate,
+        remaining_ms: status.remaining_ms,
+        finished: false,
     }
 }
 
