@@ -112,7 +112,7 @@ pub(crate) fn node(timeline: Timeline) -> std::io::Result<(Node, Reaper)> {
 /// Builds and starts everything.
 fn start(early: boot::Early) -> std::io::Result<Running> {
     let (mut node, reaper) = node(early.timeline)?;
-    node.started_from = StartedFrom { disk: early.root_disk, medium: None };
+    node.started_from = StartedFrom { disk: early.root_disk, medium: early.medium };
     let (controllers, stop) = watch::channel(false);
     let modules = early.modules;
     runtime(&node, reaper, early.cmdline, modules.clone()).start(stop);

@@ -10,7 +10,9 @@ use tracing::warn;
 /// A mount may only go when another one went before.
 const PASSES: usize = 4;
 /// They hold nothing, and the rest of the shutdown uses them.
-const KEPT: &[&str] = &["/", "/proc", "/sys", "/dev", "/run", "/etc", "/tmp"];
+const KEPT: &[&str] = &["/", "/proc", "/sys", "/dev", "/run", "/etc", "/tmp", MEDIUM];
+/// The install medium holds the root image.
+const MEDIUM: &str = "/run/corten/medium";
 const KEPT_BELOW: &[&str] = &["/proc/", "/sys/", "/dev/"];
 
 /// Unmounts everything that can be.
@@ -59,7 +61,7 @@ mod tests {
         {
             assert!(has_to_go(target.into()), "{target}");
         }
-        for target in ["/", "/proc", "/sys/fs/cgroup", "/dev/pts", "/run", "/etc"] {
+        for target in ["/", "/proc", "/sys/fs/cgroup", "/dev/pts", "/run", "/etc", "/run/corten/medium"] {
             assert!(!has_to_go(target.into()), "{target}");
         }
     }

@@ -22,7 +22,7 @@ use tracing::{info, warn};
 
 use crate::boot::fatal::say;
 use crate::boot::watchdog::WatchdogHandle;
-use crate::node::{PowerAction, PowerRequest};
+use crate::node::{PowerAction, PowerRequest, WipePlan};
 
 pub use processes::{Survivors, end_all};
 
@@ -79,6 +79,11 @@ pub async fn run(request: PowerRequest, parts: Parts) -> Infallible {
         wipe.run().await;
     }
     end_now(ending, &parts).await
+}
+
+/// Erases what is asked for, as the shutdown does. Nothing may use it any more.
+pub async fn erase(plan: WipePlan) {
+    wipe::Wipe::prepare(plan).await.run().await;
 }
 
 fn ending(action: PowerAction) -> Ending {

@@ -63,6 +63,16 @@ fn a_volume_with_foreign_data_is_never_touched() {
 }
 
 #[test]
+fn a_volume_that_the_installer_filled_is_taken_as_it_is() {
+    holds("volume-installed");
+}
+
+#[test]
+fn a_reset_erases_what_was_asked_for_and_nothing_else() {
+    holds("reset-erase");
+}
+
+#[test]
 fn a_volume_survives_power_cuts() {
     holds("volume-power-cut");
 }

@@ -3,6 +3,7 @@
 mod cgroups;
 mod mounts;
 mod processes;
+mod reset;
 mod volumes;
 
 use anyhow::{Context, Result, bail};
@@ -22,8 +23,10 @@ pub fn run(name: &str, arguments: &[String]) -> Result<()> {
         "mounts" => mounts::mounts(),
         "cgroup-kill" => runtime.block_on(cgroups::kill()),
         "volume-life" => runtime.block_on(volumes::life()),
+        "volume-installed" => runtime.block_on(volumes::installed()),
         "volume-refusals" => runtime.block_on(volumes::refusals()),
         "volume-power-cut" => runtime.block_on(volumes::power_cut()),
+        "reset-erase" => runtime.block_on(reset::erase()),
         _ => bail!("no scenario called {name}"),
     }
 }

@@ -8,7 +8,8 @@ use camino::{Utf8Path, Utf8PathBuf};
 use corten_sys::block::loopdev::LoopDevice;
 use corten_sys::mount::{self, Flags, Mount};
 use corten_sys::process::Reaper;
-use machined::controllers::block::{VOLUMES, Volume, VolumeError, bring_up};
+use machined::controllers::block::{VOLUMES, Volume, VolumeError, bring_up, format_state, with_state};
+use machined::controllers::config::generations::Generations;
 
 const SIZE: u64 = 64 << 20;
 
@@ -58,6 +59,28 @@ pub(super) async fn life() -> Result<()> {
     fs::write("/opt/cni/bin/own-plugin", "")?;
     ensure!(fs::exists("/var/opt/cni/bin/own-plugin")? && fs::exists("/var/log/pods")?);
     ensure!(!options_of(ephemeral)?.contains("noexec"), "CNIs run programs from it");
+    Ok(())
+}
+
+/// What the installer leaves on STATE is there at the first boot from the disk.
+pub(super) async fn installed() -> Result<()> {
+    enter_root()?;
+    let reaper = Reaper::start()?;
+    let disk = Disk::new("state", &reaper)?;
+    disk.file.write_all_at(b"an older system", 1 << 20)?;
+    format_state(&reaper, &disk.path).await?;
+    let mount_point = Utf8Path::new("/run/corten/install");
+    with_state(&disk.path, mount_point, |root| {
+        Generations::new(root.join("config").as_std_path())
+            .add("kind: Machine\n")
+            .map(drop)
+            .map_err(std::io::Error::other)
+    })?;
+    ensure!(!mount::is_mounted(mount_point)?);
+    ensure!(!disk.bring_up(&VOLUMES[0]).await?, "it is not formatted again");
+    let (newest, damaged) = Generations::new("/system/state/config").newest()?;
+    let newest = newest.context("there is no generation")?;
+    ensure!(newest.number == 1 && newest.text == "kind: Machine\n" && damaged.is_empty(), "{newest:?}");
     Ok(())
 }
 
@@ -124,7 +147,7 @@ fn formatting_mark() -> [u8; 512] {
 }
 
 /// A root of tmpfs with the host's programs and devices in it, and empty places for the volumes.
-fn enter_root() -> Result<()> {
+pub(super) fn enter_root() -> Result<()> {
     mount::make_private("/".into())?;
     // Any directory that every host has; only this namespace sees what is mounted there.
     let dir = Utf8Path::new("/mnt");
