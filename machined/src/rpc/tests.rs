@@ -7,11 +7,14 @@ use corten_api::access::{self, ADMIN, OPERATOR, READER};
 use corten_api::v1::{
     self, config_service_client::ConfigServiceClient, log_service_client::LogServiceClient,
     machine_service_client::MachineServiceClient, resource_service_client::ResourceServiceClient,
-    service_service_client::ServiceServiceClient,
+    service_service_client::ServiceServiceClient, storage_service_client::StorageServiceClient,
 };
 use corten_api::{codes, error, peer};
+use corten_config::GenOptions;
+use corten_resources::block::DiskStatus;
 use corten_resources::config::MachineConfig;
-use corten_resources::runtime::{ServiceSpec, ServiceStatus};
+use corten_resources::install::{InstallPhase, InstallStatus};
+use corten_resources::runtime::{MACHINE, ServiceSpec, ServiceStatus};
 use corten_store::Store;
 use corten_supervisor::{EventBus, LogStore, Supervisor};
 use corten_sys::process::Reaper;
@@ -22,7 +25,7 @@ use tonic::service::interceptor::InterceptedService;
 use tonic::transport::{Channel, Endpoint};
 use tonic::{Code, Request, Status};
 
-use crate::node::{Node, PowerAction, PowerRequest};
+use crate::node::{Node, PowerAction, PowerRequest, StartedFrom, WipePlan};
 
 const PATIENCE: Duration = Duration::from_secs(10);
 
@@ -50,6 +53,10 @@ impl tonic::service::Interceptor for Vouch {
 impl Bench {
     /// A machine that has a config, unless it shall be in maintenance.
     fn start(configured: bool) -> Self {
+        Self::start_from(configured, StartedFrom::default())
+    }
+
+    fn start_from(configured: bool, started_from: StartedFrom) -> Self {
         let (store, logs, events) = (Store::new(), LogStore::new(), EventBus::new());
         corten_resources::register_all(&store);
         let reaper = Reaper::start().unwrap();
@@ -63,7 +70,7 @@ impl Bench {
             member: Default::default(),
             power: Default::default(),
             timeline: Default::default(),
-            started_from: Default::default(),
+            started_from,
             installs: Default::default(),
         };
         if configured {
@@ -132,6 +139,50 @@ async fn a_reboot_needs_the_role_and_leaves_a_trace() {
     assert_eq!(asked, PowerRequest { action: PowerAction::Reboot, ..PowerRequest::default() });
     let event = bench.node.events.tail(1).remove(0);
     assert_eq!((event.kind.as_str(), event.message.as_str()), ("api.call", "Älice asked: reboot"));
+}
+
+#[tokio::test]
+async fn a_reset_says_what_comes_and_goes_down_with_a_plan() {
+    let bench = Bench::start(true);
+    let disk = DiskStatus { system: true, ..DiskStatus::default() };
+    bench.node.store.put::<DiskStatus>("test", "vda", disk).unwrap();
+    let mut client = MachineServiceClient::new(bench.client(ADMIN));
+    let nothing = client.reset(v1::ResetRequest::default()).await.unwrap_err();
+    assert_eq!((code(&nothing).as_str(), bench.node.power.current()), (codes::REQUEST_INVALID, None));
+    let request = v1::ResetRequest { state: true, force: true, ..Default::default() };
+    let mut answers = client.reset(request).await.unwrap().into_inner();
+    let mut steps = Vec::new();
+    while let Some(progress) = answers.message().await.unwrap() {
+        steps.push((progress.step, progress.finished));
+    }
+    assert_eq!(steps, [("plan".to_owned(), false), ("going-down".to_owned(), true)]);
+    let asked = timeout(PATIENCE, bench.node.power.wait()).await.unwrap();
+    let wipe = WipePlan { state: true, device: "vda".into(), ..WipePlan::default() };
+    assert_eq!(asked, PowerRequest { action: PowerAction::Reboot, force: true, wipe: Some(wipe) });
+    let twice = client.reset(request).await.unwrap_err();
+    assert_eq!(code(&twice), codes::MACHINE_STOPPING);
+}
+
+#[tokio::test]
+async fn on_a_medium_a_config_without_a_disk_is_refused_and_on_a_disk_there_is_nothing_to_watch() {
+    let watch = async |bench: &Bench| {
+        let mut storage = StorageServiceClient::new(bench.client(""));
+        storage.watch_install(v1::WatchInstallRequest {}).await
+    };
+    let refused = watch(&Bench::start(false)).await.unwrap_err();
+    assert_eq!(code(&refused), codes::NOT_FOUND);
+    let bench = Bench::start_from(false, StartedFrom { medium: Some("sr0".into()), disk: None });
+    let secrets = corten_pki::SecretsBundle::generate().unwrap();
+    let options = GenOptions::new("test", "https://192.0.2.10:6443".parse().unwrap(), secrets);
+    let config = corten_config::generate(&options).unwrap().controlplane_yaml;
+    let request = v1::ApplyConfigRequest { config, ..Default::default() };
+    let refused = ConfigServiceClient::new(bench.client("")).apply(request).await.unwrap_err();
+    assert_eq!(code(&refused), codes::INSTALL_REQUIRED);
+    let failed =
+        InstallStatus { phase: InstallPhase::Failed, error: "gone".into(), ..InstallStatus::default() };
+    bench.node.store.put::<InstallStatus>("test", MACHINE, failed).unwrap();
+    let mut progress = watch(&bench).await.unwrap().into_inner();
+    assert_eq!(code(&progress.message().await.unwrap_err()), codes::INSTALL_FAILED);
 }
 
 #[tokio::test]

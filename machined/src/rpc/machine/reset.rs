@@ -18,10 +18,7 @@ pub(super) fn reset(
     request: Request<ResetRequest>,
 ) -> Result<Response<Answers<Progress>>, Status> {
     audit::record(node, &request, "reset", MACHINE);
-    if node.power.current().is_some() {
-        let hint = "wait until the machine is back, and ask again";
-        return Err(error::status(codes::MACHINE_STOPPING, "the machine is going down already", hint));
-    }
+    refuse_when_busy(node)?;
     let request = request.into_inner();
     let disks = node.store.list::<DiskStatus>();
     let wipe = plan(&request, node.started_from.medium.is_some(), &disks)?;
@@ -29,6 +26,19 @@ pub(super) fn reset(
     let messages = [erases(&wipe), goes_down(&wipe, action)];
     node.power.ask_after_answer(PowerRequest { action, force: request.force, wipe: Some(wipe) });
     Ok(Response::new(Box::pin(stream::iter(messages.map(Ok)))))
+}
+
+/// What must not be cut off by a wipe.
+fn refuse_when_busy(node: &Node) -> Result<(), Status> {
+    if node.power.current().is_some() {
+        let hint = "wait until the machine is back, and ask again";
+        return Err(error::status(codes::MACHINE_STOPPING, "the machine is going down already", hint));
+    }
+    if node.installs.is_running() {
+        let hint = "wait for it: osctl status, or the console";
+        return Err(error::status(codes::INSTALL_RUNNING, "an installation is running", hint));
+    }
+    Ok(())
 }
 
 /// Checks the request, and finds the disk.
