@@ -22,7 +22,7 @@ use corten_sys::process::Reaper;
 
 pub use install::{FreshError, announce_all, format_state, with_state};
 pub use plan::{PlanError, partitions as plan_partitions};
-pub use table::{TableError, add as add_partitions};
+pub use table::add as add_partitions;
 pub use volume::{VOLUMES, Volume, VolumeError, bring_up};
 pub use volumes::Volumes;
 

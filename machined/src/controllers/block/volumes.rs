@@ -182,7 +182,7 @@ pub(super) fn complete(system: Found) -> Result<Found, String> {
     }
     let missing = plan::partitions(disk.size, &partitions).map_err(|error| chain(&error))?;
     if !missing.is_empty() {
-        table::add(&disk.path, &missing).map_err(|error| chain(&error))?;
+        table::add(&disk.path, disk.sector_size, &missing).map_err(|error| chain(&error))?;
     }
     let partitions = gpt::read(&disk.path, disk.sector_size).map_err(|error| chain(&error))?;
     for partition in &partitions {
