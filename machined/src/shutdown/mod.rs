@@ -14,6 +14,7 @@ mod wipe;
 use std::convert::Infallible;
 use std::time::Duration;
 
+use camino::Utf8Path;
 use corten_supervisor::{LogStore, SupervisorHandle};
 use corten_sys::dm::DeviceMapper;
 use corten_sys::reboot::{self, Ending};
@@ -84,6 +85,11 @@ pub async fn run(request: PowerRequest, parts: Parts) -> Infallible {
 /// Erases what is asked for, as the shutdown does. Nothing may use it any more.
 pub async fn erase(plan: WipePlan) {
     wipe::Wipe::prepare(plan).await.run().await;
+}
+
+/// Goes on with what a shutdown began to erase and did not end.
+pub async fn erase_partition(device: &Utf8Path, label: &str) {
+    wipe::Wipe::of_partition(device, label).await.run_unlocked().await;
 }
 
 fn ending(action: PowerAction) -> Ending {

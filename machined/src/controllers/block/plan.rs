@@ -4,6 +4,8 @@ use corten_sys::block::gpt::Partition;
 use corten_sys::block::probe::Content;
 use installer::layout::{self, Extent, LayoutError, Origin};
 
+use super::marker::Mark;
+
 /// Why a disk cannot hold the volumes.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum PlanError {
@@ -66,16 +68,19 @@ fn free(extent: Extent, have: &[Partition]) -> Result<Extent, PlanError> {
 pub(super) enum Step {
     /// A new file system.
     Format,
+    /// Zeros everywhere, then a new file system: a reset was cut off.
+    Erase,
     /// A check of the one that is there.
     Check,
     /// Nothing may be done.
     Refuse(String),
 }
 
-/// Decides from what was found. `half_formatted` is our own mark that formatting began and did not end.
-pub(super) fn step(content: Content, half_formatted: bool) -> Step {
+/// Decides from what was found. `mark` is our own, of work that began and did not end.
+pub(super) fn step(content: Content, mark: Option<Mark>) -> Step {
     match content {
-        _ if half_formatted => Step::Format,
+        _ if mark == Some(Mark::Erase) => Step::Erase,
+        _ if mark == Some(Mark::Format) => Step::Format,
         Content::Empty => Step::Format,
         Content::Known("ext4") => Step::Check,
         Content::Known(other) => Step::Refuse(format!("it holds {other}, which is not formatted over")),
@@ -149,10 +154,11 @@ mod tests {
 
     #[test]
     fn only_what_is_empty_or_half_formatted_by_us_is_formatted() {
-        assert_eq!(step(Content::Empty, false), Step::Format);
-        assert_eq!(step(Content::Unknown, true), Step::Format);
-        assert_eq!(step(Content::Known("ext4"), false), Step::Check);
-        assert!(matches!(step(Content::Unknown, false), Step::Refuse(_)));
-        assert!(matches!(step(Content::Known("xfs"), false), Step::Refuse(why) if why.contains("xfs")));
+        assert_eq!(step(Content::Empty, None), Step::Format);
+        assert_eq!(step(Content::Unknown, Some(Mark::Format)), Step::Format);
+        assert_eq!(step(Content::Known("ext4"), Some(Mark::Erase)), Step::Erase);
+        assert_eq!(step(Content::Known("ext4"), None), Step::Check);
+        assert!(matches!(step(Content::Unknown, None), Step::Refuse(_)));
+        assert!(matches!(step(Content::Known("xfs"), None), Step::Refuse(why) if why.contains("xfs")));
     }
 }

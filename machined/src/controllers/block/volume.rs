@@ -99,8 +99,12 @@ pub async fn bring_up(
             Step::Refuse(reason) => {
                 return Err(VolumeError::Refused { device: device.to_string(), reason });
             }
-            Step::Format => {
+            step @ (Step::Format | Step::Erase) => {
                 tell(VolumePhase::Formatting);
+                if step == Step::Erase {
+                    info!(volume = volume.label, %device, "a reset was cut off: erasing the rest");
+                    crate::shutdown::erase_partition(device, volume.label).await;
+                }
                 filesystem::format(reaper, device, volume.label).await.map_err(on(device))?;
                 info!(volume = volume.label, %device, "formatted");
                 formatted = true;
@@ -137,7 +141,7 @@ fn mount_of(volume: &Volume, device: &Utf8Path) -> Mount {
 async fn look(device: &Utf8Path) -> Result<Step, VolumeError> {
     let path = device.to_owned();
     let looked =
-        tokio::task::spawn_blocking(move || Ok(plan::step(probe::probe(&path)?, marker::is_set(&path)?)));
+        tokio::task::spawn_blocking(move || Ok(plan::step(probe::probe(&path)?, marker::read(&path)?)));
     let step = looked.await.map_err(io::Error::other).flatten();
     step.map_err(|source| VolumeError::Probe { device: device.to_string(), source })
 }

@@ -55,7 +55,7 @@ fn plan(
         let hint =
             "osctl reset --disk erases the installed system; without a medium, it can erase its own volumes";
         let message = "the system runs from an install medium and has neither STATE nor EPHEMERAL";
-        return Err(error::status(codes::REQUEST_INVALID, message, hint));
+        return Err(error::status(codes::RESET_REFUSED, message, hint));
     }
     let candidate = |disk: &&Arc<Resource<DiskStatus>>| {
         if on_medium { !disk.spec.system && disk.spec.is_ours() } else { disk.spec.system }
@@ -77,7 +77,7 @@ fn plan(
 fn no_disk(on_medium: bool, disks: &[Arc<Resource<DiskStatus>>]) -> Status {
     let cause = |disk: &Arc<Resource<DiskStatus>>| format!("{}: {}", disk.spec.path, disk.spec.content);
     let detail = error::ErrorDetail {
-        code: codes::NOT_FOUND.into(),
+        code: codes::RESET_REFUSED.into(),
         causes: disks.iter().map(cause).collect(),
         hint: "osctl get disks".into(),
         ..error::ErrorDetail::default()

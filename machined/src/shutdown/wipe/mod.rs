@@ -4,7 +4,7 @@
 //! per target: mark ─ discard, checked ─ zeros ─ headers only ─ next target
 //!                        └──── each with a deadline, on a thread of its own
 //! ```
-//! A volume is marked as half formatted first, so that a power cut leaves one that the next boot formats. What cannot be
+//! A volume is marked first, so that a power cut leaves one that the next boot erases and formats. What cannot be
 //! erased in one way is erased in the next, and the console says so. Everything of ours is kept in memory meanwhile: the
 //! root image is on the disk that goes.
 
@@ -18,7 +18,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
-use camino::Utf8PathBuf;
+use camino::{Utf8Path, Utf8PathBuf};
 use corten_sys::block::{self, gpt};
 use tokio::time::timeout;
 use tracing::warn;
@@ -62,6 +62,15 @@ impl Wipe {
         Self { device, method, targets }
     }
 
+    /// One partition, by its own device node.
+    pub(super) async fn of_partition(device: &Utf8Path, label: &str) -> Self {
+        let path = device.to_owned();
+        let size = on_thread(LOOK, move || File::open(path).and_then(|file| block::size(&file))).await;
+        let whole = |size| Target { name: label.to_owned(), range: 0..size, marked: true };
+        let targets = size.and_then(Result::ok).map(whole).into_iter().collect();
+        Self { device: device.to_owned(), method: WipeMethod::Default, targets }
+    }
+
     /// How long it may take.
     pub(super) fn budget(&self) -> Duration {
         plan::budget(&self.targets, self.method)
@@ -73,6 +82,11 @@ impl Wipe {
         if let Err(error) = corten_sys::memory::lock_all() {
             warn!(%error, "the memory of machined is not locked");
         }
+        self.run_unlocked().await;
+    }
+
+    /// The same, while the root image stays.
+    pub(super) async fn run_unlocked(self) {
         for target in &self.targets {
             self.erase(target).await;
         }
@@ -97,7 +111,7 @@ impl Wipe {
     async fn attempt(&self, target: &Target, way: Option<Way>) -> bool {
         let length = target.range.end - target.range.start;
         let (limit, what) = match way {
-            None => (LOOK, "as not formatted"),
+            None => (LOOK, "as to be erased"),
             Some(way) => (way.deadline(length), way.words()),
         };
         let abandoned = Arc::new(AtomicBool::new(false));

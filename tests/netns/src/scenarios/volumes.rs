@@ -114,12 +114,22 @@ pub(super) async fn power_cut() -> Result<()> {
     let [state, ephemeral] = &VOLUMES;
     let disk = Disk::new("half", &reaper)?;
     disk.file.write_all_at(b"half of a file system", 1 << 20)?;
-    disk.file.write_all_at(&formatting_mark(), SIZE - 512)?;
+    disk.file.write_all_at(&mark_of(1), SIZE - 512)?;
     disk.file.sync_all()?;
     ensure!(disk.bring_up(state).await?, "what we began ourselves we may begin again");
     let mut mark = [9; 512];
     disk.file.read_exact_at(&mut mark, SIZE - 512)?;
     ensure!(mark == [0; 512], "the mark is gone");
+
+    let disk = Disk::new("reset", &reaper)?;
+    disk.file.write_all_at(b"a key that has to go", 30 << 20)?;
+    disk.file.write_all_at(&mark_of(2), SIZE - 512)?;
+    disk.file.sync_all()?;
+    mount::unmount(state.mount_point.into())?;
+    ensure!(disk.bring_up(state).await?, "a reset that was cut off goes on");
+    let mut rest = [9; 20];
+    disk.file.read_exact_at(&mut rest, 30 << 20)?;
+    ensure!(&rest != b"a key that has to go", "it is formatted, but not erased");
 
     let disk = Disk::new("dirty", &reaper)?;
     ensure!(disk.bring_up(ephemeral).await?);
@@ -137,12 +147,13 @@ pub(super) async fn power_cut() -> Result<()> {
     Ok(())
 }
 
-/// The mark that machined writes before it formats: magic, version, CRC-32 of both.
-fn formatting_mark() -> [u8; 512] {
+/// The mark that machined writes before it formats (1) or erases (2): magic, number, CRC-32 of both.
+fn mark_of(number: u8) -> [u8; 512] {
     let mut sector = [0; 512];
     sector[..8].copy_from_slice(b"CORTENVF");
-    sector[8] = 1;
-    sector[12..16].copy_from_slice(&0x2b56_eb82_u32.to_le_bytes());
+    sector[8] = number;
+    let checksum: u32 = if number == 1 { 0x2b56_eb82 } else { 0x39e3_446c };
+    sector[12..16].copy_from_slice(&checksum.to_le_bytes());
     sector
 }
 
