@@ -70,3 +70,71 @@ impl MetaFile {
 fn lock() -> MutexGuard<'static, ()> {
     WRITER.lock().unwrap_or_else(PoisonError::into_inner)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::layout::PARTITION_SIZE;
+
+    fn partition() -> (tempfile::TempDir, MetaFile) {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("META");
+        File::create(&path).unwrap().set_len(PARTITION_SIZE).unwrap();
+        (directory, MetaFile::new(path))
+    }
+
+    #[test]
+    fn a_change_is_there_for_the_next_reader() {
+        let (_directory, file) = partition();
+        file.update(|meta| meta.set_json("test.number", &7)).unwrap();
+        assert_eq!(file.load().unwrap().get_json::<u32>("test.number").unwrap(), Some(7));
+    }
+
+    #[test]
+    fn a_change_that_fails_or_changes_nothing_writes_nothing() {
+        let (_directory, file) = partition();
+        file.update(|meta| meta.set_json("test.number", &7)).unwrap();
+        let before = std::fs::read(file.path()).unwrap();
+        let refused = file.update(|meta| {
+            meta.set_json("test.number", &8)?;
+            meta.set_json("Not A Key", &8)
+        });
+        assert!(matches!(refused, Err(MetaError::Key { .. })));
+        file.update(|meta| meta.set_json("test.number", &7)).unwrap();
+        assert!(std::fs::read(file.path()).unwrap() == before);
+    }
+
+    #[test]
+    fn changes_from_many_threads_are_all_kept() {
+        let (_directory, file) = partition();
+        std::thread::scope(|scope| {
+            for _ in 0..4 {
+                scope.spawn(|| {
+                    for _ in 0..10 {
+                        file.update(|meta| {
+                            let count = meta.get_json::<u32>("test.count")?.unwrap_or_default();
+                            meta.set_json("test.count", &(count + 1))
+                        })
+                        .unwrap();
+                    }
+                });
+            }
+        });
+        assert_eq!(file.load().unwrap().get_json::<u32>("test.count").unwrap(), Some(40));
+    }
+
+    #[test]
+    fn a_partition_that_is_not_there_is_named() {
+        let error = MetaFile::new("/nowhere/META").load().unwrap_err();
+        assert_eq!(error.to_string(), "open the META partition /nowhere/META");
+    }
+
+    #[test]
+    fn two_damaged_copies_can_be_replaced() {
+        let (_directory, file) = partition();
+        std::fs::write(file.path(), vec![0xff; usize::try_from(PARTITION_SIZE).unwrap()]).unwrap();
+        assert!(matches!(file.update(|_| Ok(())), Err(MetaError::Damaged { .. })));
+        file.replace(&Meta::default()).unwrap();
+        assert!(file.load().unwrap().is_empty());
+    }
+}

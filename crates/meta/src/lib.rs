@@ -19,7 +19,7 @@ mod frame;
 pub mod layout;
 mod map;
 pub mod records;
-#[cfg(feature = "testing")]
+#[cfg(any(test, feature = "testing"))]
 pub mod testing;
 
 pub use copies::{format, read, write};

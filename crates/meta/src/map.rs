@@ -112,3 +112,52 @@ fn take_slice<'a>(bytes: &mut &'a [u8], len: usize) -> Result<&'a [u8], FrameErr
     *bytes = rest;
     Ok(head)
 }
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    #[test]
+    fn keys_are_short_and_plain() {
+        let mut meta = Meta::default();
+        for key in ["update.pending", "a/b-c.0", &"k".repeat(KEY_LEN_MAX)] {
+            meta.set(key, Vec::new()).unwrap();
+        }
+        for key in ["", "Upper", "under_score", "späße", "with space", &"k".repeat(KEY_LEN_MAX + 1)] {
+            assert!(matches!(meta.set(key, Vec::new()), Err(MetaError::Key { .. })), "{key}");
+        }
+    }
+
+    #[test]
+    fn a_value_of_another_shape_is_an_error_that_names_the_key() {
+        let mut meta = Meta::default();
+        meta.set_json("test.number", "no number").unwrap();
+        let error = meta.get_json::<u32>("test.number").unwrap_err();
+        assert_eq!(error.to_string(), "understand META key test.number");
+        assert_eq!(meta.get_json::<u32>("test.absent").unwrap(), None);
+        assert!(meta.remove("test.number"));
+        assert!(!meta.remove("test.number"));
+    }
+
+    #[test]
+    fn keys_that_todays_rules_refuse_survive() {
+        let entries = BTreeMap::from([("Key_Of Tomorrow".to_owned(), vec![1, 2, 3])]);
+        let meta = Meta { entries };
+        assert_eq!(Meta::decode(&meta.encode().unwrap()).unwrap(), meta);
+    }
+
+    proptest! {
+        #[test]
+        fn a_map_comes_back_as_it_went(entries: BTreeMap<String, Vec<u8>>) {
+            let meta = Meta { entries };
+            prop_assert_eq!(Meta::decode(&meta.encode().unwrap()).unwrap(), meta);
+        }
+
+        #[test]
+        fn no_bytes_bring_the_reader_down(bytes: Vec<u8>) {
+            let _ = Meta::decode(&bytes);
+        }
+    }
+}

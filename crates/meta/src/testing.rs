@@ -208,3 +208,46 @@ fn place(offset: u64) -> (u64, usize) {
     let sector = SECTOR as u64;
     (offset / sector, usize::try_from(offset % sector).unwrap_or_default())
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn content(disk: &SimulatedDisk, len: usize) -> Vec<u8> {
+        let mut buffer = vec![0; len];
+        disk.read_at(&mut buffer, 0).unwrap();
+        buffer
+    }
+
+    #[test]
+    fn what_was_flushed_stays_and_the_rest_goes() {
+        let disk = SimulatedDisk::new(4096);
+        disk.write_at(&[1; 1024], 0).unwrap();
+        disk.sync().unwrap();
+        disk.write_at(&[2; 1024], 0).unwrap();
+        assert_eq!(content(&disk, 1024), [2; 1024]);
+        assert_eq!(content(&disk.after_power_cut(3, |_, _| false), 1024), [1; 1024]);
+        assert_eq!(content(&disk.after_power_cut(3, |_, _| true), 1024), [2; 1024]);
+        let torn = content(&disk.after_power_cut(3, |_, sector| sector == 1), 1024);
+        assert_eq!((torn[511], torn[512]), (1, 2));
+        assert_eq!(content(&disk.after_power_cut(0, |_, _| true), 1024), [0; 1024]);
+    }
+
+    #[test]
+    fn a_disk_that_was_pulled_out_does_nothing() {
+        let disk = SimulatedDisk::new(4096);
+        disk.pull_after(1);
+        disk.write_at(&[1], 0).unwrap();
+        disk.write_at(&[1], 0).unwrap_err();
+        disk.sync().unwrap_err();
+    }
+
+    #[test]
+    fn nothing_is_behind_the_end() {
+        let disk = SimulatedDisk::new(100);
+        disk.write_at(&[1; 101], 0).unwrap_err();
+        disk.read_at(&mut [0; 1], 100).unwrap_err();
+        disk.resize(101);
+        disk.read_at(&mut [0; 1], 100).unwrap();
+    }
+}

@@ -5,7 +5,7 @@ use std::borrow::Cow;
 use super::record::BootRecord;
 
 /// The JSON of the record in at most this many bytes; absent when even without its logs it is larger.
-pub(super) fn fit(record: &BootRecord, limit: usize) -> Result<Option<Vec<u8>>, serde_json::Error> {
+pub(in crate::boot) fn fit(record: &BootRecord, limit: usize) -> Result<Option<Vec<u8>>, serde_json::Error> {
     let mut record = Cow::Borrowed(record);
     loop {
         let bytes = serde_json::to_vec(&*record)?;
@@ -44,5 +44,33 @@ fn json_len(character: char) -> usize {
         '"' | '\\' | '\n' | '\r' | '\t' | '\u{8}' | '\u{c}' => 2,
         '\0'..='\u{1f}' => 6,
         _ => character.len_utf8(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    proptest! {
+        #[test]
+        fn what_fits_is_the_end_of_what_was_there(
+            kernel_log in "[a-z\"\\\\\u{0}-\u{1f}é😀\n]{0,400}", pstore in "[a-z\n😀]{0,200}", room in 0..900usize
+        ) {
+            let record = BootRecord { kernel_log, pstore, ..BootRecord::default() };
+            let bare = serde_json::to_vec(&BootRecord::default()).unwrap().len();
+            let bytes = fit(&record, bare + room).unwrap().unwrap();
+            prop_assert!(bytes.len() <= bare + room);
+            let fitted: BootRecord = serde_json::from_slice(&bytes).unwrap();
+            prop_assert!(record.kernel_log.ends_with(&fitted.kernel_log));
+            prop_assert!(record.pstore.ends_with(&fitted.pstore));
+            prop_assert!(fitted.pstore == record.pstore || fitted.kernel_log.is_empty());
+        }
+    }
+
+    #[test]
+    fn what_cannot_fit_is_told() {
+        assert!(fit(&BootRecord::default(), 10).unwrap().is_none());
     }
 }

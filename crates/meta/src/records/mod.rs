@@ -8,6 +8,8 @@ mod failure;
 mod pending;
 mod reset;
 mod slots;
+#[cfg(test)]
+mod tests;
 
 use serde::Serialize;
 use serde::de::DeserializeOwned;

@@ -3,10 +3,13 @@
 //! A record is a log, not a decision: one that is damaged, or that a newer version wrote, is passed over when
 //! reading and may be written over by a later boot.
 
+#[cfg(test)]
+mod tests;
+
 use std::io;
 
-use super::fit;
-use super::record::BootRecord;
+use crate::boot::fit;
+use crate::boot::record::BootRecord;
 use crate::device::Device;
 use crate::frame::{self, Frame, FrameError, HEADER_LEN, Magic};
 use crate::layout::{HALF_SIZE, RECORD_SIZE, RECORDS, RECORDS_AT};

@@ -10,6 +10,9 @@
 //! The third row is safe because a write does not end before both copies are whole. A copy in a newer format is
 //! read around when the other one can be read, and is never written over.
 
+#[cfg(test)]
+mod tests;
+
 use crate::device::Device;
 use crate::error::MetaError;
 use crate::frame::{self, Frame, FrameError, Magic};

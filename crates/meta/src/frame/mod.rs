@@ -14,6 +14,9 @@
 //! Numbers are little-endian. The table itself never changes, not even with the major number: that is how an old
 //! version tells a newer format from a damaged one.
 
+#[cfg(test)]
+mod tests;
+
 use std::io;
 
 use sha2::{Digest, Sha256};
@@ -25,7 +28,8 @@ pub(crate) const MAJOR: u16 = 1;
 const MINOR: u16 = 0;
 
 /// Bytes of the header that we write.
-pub(crate) const HEADER_LEN: usize = 64;
+pub(crate) const HEADER_LEN: usize = HEADER_LEN_FIELD as usize;
+const HEADER_LEN_FIELD: u32 = 64;
 const DIGEST_AT: usize = 32;
 const MAGIC_LEN: usize = 8;
 
@@ -87,7 +91,7 @@ pub(crate) fn encode(magic: Magic, counter: u64, payload: &[u8]) -> Vec<u8> {
     bytes.extend_from_slice(&magic);
     bytes.extend_from_slice(&MAJOR.to_le_bytes());
     bytes.extend_from_slice(&MINOR.to_le_bytes());
-    bytes.extend_from_slice(&(HEADER_LEN as u32).to_le_bytes());
+    bytes.extend_from_slice(&HEADER_LEN_FIELD.to_le_bytes());
     bytes.extend_from_slice(&counter.to_le_bytes());
     bytes.extend_from_slice(&(payload.len() as u64).to_le_bytes());
     let mut digest = Sha256::new();
