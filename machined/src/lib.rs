@@ -13,4 +13,5 @@ pub mod own_log;
 pub mod rpc;
 pub mod run;
 pub mod shutdown;
+pub mod update;
 pub mod versions;

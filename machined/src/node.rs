@@ -12,6 +12,7 @@ use crate::controllers::config::acquire::ConfigStore;
 use crate::controllers::install::Installs;
 use crate::controllers::runtime::bootstrap::Marker;
 use crate::kernel_ring::KernelRing;
+use crate::update::Updates;
 
 /// The node, as the API sees it. Cheap to clone.
 #[derive(Debug, Clone)]
@@ -38,6 +39,8 @@ pub struct Node {
     pub started_from: StartedFrom,
     /// Installation to a disk, on an install medium.
     pub installs: Installs,
+    /// Slots and updates.
+    pub updates: Updates,
 }
 
 /// Where the running system is: on a disk, or on an install medium.

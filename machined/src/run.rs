@@ -26,9 +26,10 @@ use crate::controllers::runtime::machine_status::MachineStatusController;
 use crate::controllers::runtime::node_services::NodeServices;
 use crate::controllers::runtime::persist::Persist;
 use crate::controllers::secrets::{api::ApiCertificate, kubernetes::KubernetesSecrets};
-use crate::controllers::{block, network, time};
+use crate::controllers::{block, network, time, update};
 use crate::kernel_ring::KernelRing;
 use crate::node::{Node, Power, PowerRequest, StartedFrom};
+use crate::update::Updates;
 use crate::{boot, native, own_log, rpc, shutdown};
 
 /// Between two attempts to serve the API.
@@ -105,6 +106,7 @@ pub(crate) fn node(timeline: Timeline) -> std::io::Result<(Node, Reaper)> {
         timeline,
         started_from: StartedFrom::default(),
         installs: Installs::default(),
+        updates: Updates::default(),
     };
     Ok((node, reaper))
 }
@@ -113,6 +115,7 @@ pub(crate) fn node(timeline: Timeline) -> std::io::Result<(Node, Reaper)> {
 fn start(early: boot::Early) -> std::io::Result<Running> {
     let (mut node, reaper) = node(early.timeline)?;
     node.started_from = StartedFrom { disk: early.root_disk, medium: early.medium };
+    node.updates = Updates::new(node.started_from.disk.clone());
     let (controllers, stop) = watch::channel(false);
     let modules = early.modules;
     runtime(&node, reaper, early.cmdline, modules.clone()).start(stop);
@@ -154,6 +157,7 @@ fn runtime(node: &Node, reaper: Reaper, cmdline: Cmdline, modules: Option<Loader
     all.add(NodeFollower::default());
     all.add(Cni);
     all.add(Manifests);
+    update::add(&mut all, node);
     all
 }
 

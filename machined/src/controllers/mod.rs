@@ -8,3 +8,4 @@ pub mod network;
 pub mod runtime;
 pub mod secrets;
 pub mod time;
+pub mod update;

@@ -71,6 +71,7 @@ impl Bench {
             power: Default::default(),
             timeline: Default::default(),
             started_from,
+            updates: crate::update::Updates::default(),
             installs: Default::default(),
         };
         if configured {

@@ -26,6 +26,8 @@ pub struct PendingUpdate {
     pub config_generation: u64,
     /// When it began, milliseconds since 1970.
     pub started_unix_ms: i64,
+    /// Why its last try ended, if that is known; empty before.
+    pub reason: String,
     /// Fields of versions to come.
     #[serde(flatten)]
     pub extra: Extra,

@@ -18,9 +18,11 @@ use corten_store::Kind as _;
 use tokio::sync::Notify;
 
 use super::generations::{Generation, GenerationError, Generations};
+use super::slot_config;
 use super::sources::{Found, fetch, fw_cfg, inline};
 use crate::boot::cmdline::Cmdline;
 use crate::controllers::install::{self, Installs};
+use crate::versions;
 
 /// Between two attempts at the URL.
 const ASK_AGAIN: Duration = Duration::from_secs(5);
@@ -50,15 +52,36 @@ impl ConfigStore {
     /// When STATE refuses it; nothing has changed then.
     pub async fn apply(&self, text: String) -> Result<Generation, GenerationError> {
         let generations = self.generations.clone();
-        let path = PathBuf::from(paths::CONFIG_GENERATIONS);
-        let added = tokio::task::spawn_blocking(move || generations.add(&text)).await;
-        let generation = added.map_err(|error| GenerationError::Io {
-            doing: "write",
-            path,
-            source: std::io::Error::other(error),
-        })??;
+        let generation = self.blocking(move || generations.add(&text)).await?;
         self.applied.notify_one();
         Ok(generation)
+    }
+
+    /// Keeps the config in force for the image with this root hash, since another image is about to take over.
+    ///
+    /// # Errors
+    /// When STATE refuses it.
+    pub async fn remember(&self, root_hash: &str) -> Result<(), GenerationError> {
+        let (generations, root_hash) = (self.generations.clone(), root_hash.to_owned());
+        self.blocking(move || slot_config::remember(&generations, &root_hash)).await
+    }
+
+    /// Number of the generation that the image with this root hash ran with last; 0 when that is not known.
+    pub async fn generation_of_slot(&self, root_hash: String) -> u64 {
+        let generations = self.generations.clone();
+        let found = self.blocking(move || Ok(slot_config::generation_of(&generations, &root_hash))).await;
+        found.ok().flatten().unwrap_or(0)
+    }
+
+    async fn blocking<T: Send + 'static>(
+        &self,
+        work: impl FnOnce() -> Result<T, GenerationError> + Send + 'static,
+    ) -> Result<T, GenerationError> {
+        let path = PathBuf::from(paths::CONFIG_GENERATIONS);
+        tokio::task::spawn_blocking(work).await.map_err(|error| {
+            let source = std::io::Error::other(error);
+            GenerationError::Io { doing: "use", path, source }
+        })?
     }
 
     /// All generations, oldest first.
@@ -67,10 +90,7 @@ impl ConfigStore {
     /// When STATE cannot be read.
     pub async fn list(&self) -> Result<Vec<Generation>, GenerationError> {
         let generations = self.generations.clone();
-        let path = PathBuf::from(paths::CONFIG_GENERATIONS);
-        tokio::task::spawn_blocking(move || generations.list()).await.map_err(|error| {
-            GenerationError::Io { doing: "read", path, source: std::io::Error::other(error) }
-        })?
+        self.blocking(move || generations.list()).await
     }
 }
 
@@ -85,12 +105,14 @@ pub struct Acquire {
     fetched: bool,
     /// On an install medium: its device, and where a config goes instead of STATE.
     medium: Option<(String, Installs)>,
+    /// Whether the config was matched with the image that runs: once per boot.
+    settled: bool,
 }
 
 impl Acquire {
     /// Takes configs from `config`'s generations, else from what the kernel command line says.
     pub fn new(config: ConfigStore, cmdline: Cmdline) -> Self {
-        Self { config, cmdline, asked: false, fetched: false, medium: None }
+        Self { config, cmdline, asked: false, fetched: false, medium: None, settled: false }
     }
 
     /// On an install medium, a config that is found is not kept: it starts an installation.
@@ -125,6 +147,7 @@ impl Controller for Acquire {
         if !ctx.get::<VolumeStatus>(labels::STATE).is_some_and(|volume| volume.spec.is_mounted()) {
             return Ok(Next::Wait);
         }
+        self.settle_slot().await?;
         let generations = self.config.generations.clone();
         let (newest, damaged) = tokio::task::spawn_blocking(move || generations.newest()).await??;
         if !damaged.is_empty() {
@@ -170,6 +193,23 @@ impl Controller for Acquire {
 }
 
 impl Acquire {
+    /// Once per boot: an image that comes back gets its own config back.
+    async fn settle_slot(&mut self) -> Result<(), BoxError> {
+        if self.settled {
+            return Ok(());
+        }
+        let generations = self.config.generations.clone();
+        let settled = move || slot_config::settle(&generations, &versions::root_hash());
+        if let Some(generation) = self.config.blocking(settled).await? {
+            tracing::warn!(
+                generation = generation.number,
+                "another image ran before: this one has its own config back, as a new generation"
+            );
+        }
+        self.settled = true;
+        Ok(())
+    }
+
     /// The first source with a config that parses. Each tells what it had.
     async fn ask_sources(&self, ctx: &Context) -> Result<Option<Found>, BoxError> {
         let from_cmdline = match self.cmdline.get("corten.config.inline") {

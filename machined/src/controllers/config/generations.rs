@@ -53,6 +53,11 @@ impl Generations {
         Self { dir: dir.into() }
     }
 
+    /// Where they are.
+    pub fn dir(&self) -> &Path {
+        &self.dir
+    }
+
     /// The newest whole generation, and what is wrong with the newer ones.
     ///
     /// # Errors

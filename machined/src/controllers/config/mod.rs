@@ -4,6 +4,7 @@
 
 pub mod acquire;
 pub mod generations;
+pub mod slot_config;
 mod sources;
 
 use std::sync::{Arc, Mutex, PoisonError};

@@ -1,5 +1,14 @@
 //! `UpdateService`.
 
+mod allow;
+mod begin;
+mod facts;
+mod rollback;
+mod status;
+mod to_proto;
+mod upgrade;
+mod write;
+
 use corten_api::v1::update_service_server::UpdateService;
 use corten_api::v1::{
     AllowVersionRequest, AllowVersionResponse, BeginUpdateRequest, BeginUpdateResponse, Progress,
@@ -14,33 +23,45 @@ use super::{Answers, Api};
 impl UpdateService for Api {
     async fn status(
         &self,
-        _: Request<UpdateStatusRequest>,
+        request: Request<UpdateStatusRequest>,
     ) -> Result<Response<UpdateStatusResponse>, Status> {
-        Err(Status::unimplemented("status"))
+        status::status(&self.0, request).await
     }
 
-    async fn begin(&self, _: Request<BeginUpdateRequest>) -> Result<Response<BeginUpdateResponse>, Status> {
-        Err(Status::unimplemented("begin"))
+    async fn begin(
+        &self,
+        request: Request<BeginUpdateRequest>,
+    ) -> Result<Response<BeginUpdateResponse>, Status> {
+        begin::begin(&self.0, request).await
     }
 
     async fn write(
         &self,
-        _: Request<Streaming<WriteUpdateRequest>>,
+        request: Request<Streaming<WriteUpdateRequest>>,
     ) -> Result<Response<WriteUpdateResponse>, Status> {
-        Err(Status::unimplemented("write"))
+        write::write(&self.0, request).await
     }
 
     type UpgradeStream = Answers<Progress>;
 
-    async fn upgrade(&self, _: Request<UpgradeRequest>) -> Result<Response<Self::UpgradeStream>, Status> {
-        Err(Status::unimplemented("upgrade"))
+    async fn upgrade(
+        &self,
+        request: Request<UpgradeRequest>,
+    ) -> Result<Response<Self::UpgradeStream>, Status> {
+        upgrade::upgrade(&self.0, request).await
     }
 
-    async fn rollback(&self, _: Request<RollbackRequest>) -> Result<Response<RollbackResponse>, Status> {
-        Err(Status::unimplemented("rollback"))
+    async fn rollback(
+        &self,
+        request: Request<RollbackRequest>,
+    ) -> Result<Response<RollbackResponse>, Status> {
+        rollback::rollback(&self.0, request).await
     }
 
-    async fn allow(&self, _: Request<AllowVersionRequest>) -> Result<Response<AllowVersionResponse>, Status> {
-        Err(Status::unimplemented("allow"))
+    async fn allow(
+        &self,
+        request: Request<AllowVersionRequest>,
+    ) -> Result<Response<AllowVersionResponse>, Status> {
+        allow::allow(&self.0, request).await
     }
 }

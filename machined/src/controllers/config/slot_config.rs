@@ -1,0 +1,122 @@
+//! The config goes with the slot: an image that comes back finds the config that it ran with.
+//!
+//! Beside the generations on STATE, `slots/<root hash>` holds the config that an image had when another one was about to
+//! take over, and `slots/running` names the image that ran last. When the machine comes up with another image than that,
+//! its own config becomes the newest generation again; nothing is taken out of the history.
+
+use std::fs;
+use std::io;
+use std::path::{Path, PathBuf};
+
+use super::generations::{Generation, GenerationError, Generations, durable_write};
+
+/// Folder below that of the generations.
+const FOLDER: &str = "slots";
+/// File with the root hash of the image that ran last.
+const RUNNING: &str = "running";
+
+/// Keeps the config in force for the image with this root hash, since another image is about to take over.
+///
+/// # Errors
+/// When STATE refuses it.
+pub fn remember(generations: &Generations, root_hash: &str) -> Result<(), GenerationError> {
+    let (Some(newest), _) = generations.newest()? else { return Ok(()) };
+    let text = format!("{}\n{}", newest.number, newest.text);
+    write(&folder(generations).join(root_hash), &text)
+}
+
+/// Gives the running image its own config back when another one ran before. Answers the generation that came of it.
+///
+/// # Errors
+/// When STATE cannot be read or refuses it.
+pub fn settle(generations: &Generations, root_hash: &str) -> Result<Option<Generation>, GenerationError> {
+    let folder = folder(generations);
+    let last = read(&folder.join(RUNNING))?;
+    if root_hash.is_empty() || last.as_deref() == Some(root_hash) {
+        return Ok(None);
+    }
+    let restored = match (last, read(&folder.join(root_hash))?) {
+        (Some(_), Some(text)) => text.split_once('\n').map(|(_, text)| generations.add(text)).transpose()?,
+        _ => None,
+    };
+    write(&folder.join(RUNNING), root_hash)?;
+    Ok(restored)
+}
+
+/// Number of the generation that an image ran with when it last handed over.
+pub fn generation_of(generations: &Generations, root_hash: &str) -> Option<u64> {
+    read(&folder(generations).join(root_hash)).ok()??.split_once('\n')?.0.parse().ok()
+}
+
+fn folder(generations: &Generations) -> PathBuf {
+    generations.dir().join(FOLDER)
+}
+
+fn read(path: &Path) -> Result<Option<String>, GenerationError> {
+    match fs::read_to_string(path) {
+        Ok(text) => Ok(Some(text)),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
+        Err(source) => Err(GenerationError::Io { doing: "read", path: path.to_owned(), source }),
+    }
+}
+
+fn write(path: &Path, text: &str) -> Result<(), GenerationError> {
+    let failed = |source| GenerationError::Io { doing: "write", path: path.to_owned(), source };
+    fs::create_dir_all(path.parent().unwrap_or(path)).map_err(failed)?;
+    durable_write(path, text.as_bytes()).map_err(failed)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn fresh() -> (tempfile::TempDir, Generations) {
+        let dir = tempfile::tempdir().unwrap();
+        let generations = Generations::new(dir.path().join("config"));
+        (dir, generations)
+    }
+
+    fn newest(generations: &Generations) -> String {
+        generations.newest().unwrap().0.unwrap().text
+    }
+
+    #[test]
+    fn the_old_image_comes_back_with_its_old_config() {
+        let (_dir, generations) = fresh();
+        generations.add("a: 1\n").unwrap();
+        assert_eq!(settle(&generations, "old").unwrap(), None);
+        remember(&generations, "old").unwrap();
+        assert_eq!(settle(&generations, "new").unwrap(), None, "the new image takes over what there is");
+        generations.add("a: 2\n").unwrap();
+        assert_eq!(settle(&generations, "old").unwrap().unwrap().number, 3);
+        assert_eq!(newest(&generations), "a: 1\n");
+        assert_eq!(generations.list().unwrap().len(), 3, "the history is whole");
+    }
+
+    #[test]
+    fn a_restart_of_the_same_image_changes_nothing() {
+        let (_dir, generations) = fresh();
+        generations.add("a: 1\n").unwrap();
+        settle(&generations, "old").unwrap();
+        remember(&generations, "old").unwrap();
+        generations.add("a: 2\n").unwrap();
+        assert_eq!(settle(&generations, "old").unwrap(), None);
+        assert_eq!(newest(&generations), "a: 2\n");
+    }
+
+    #[test]
+    fn rolling_forward_again_brings_the_newer_config_back() {
+        let (_dir, generations) = fresh();
+        generations.add("a: 1\n").unwrap();
+        settle(&generations, "old").unwrap();
+        remember(&generations, "old").unwrap();
+        settle(&generations, "new").unwrap();
+        generations.add("a: 2\n").unwrap();
+        remember(&generations, "new").unwrap();
+        settle(&generations, "old").unwrap();
+        assert_eq!(generation_of(&generations, "new"), Some(2));
+        remember(&generations, "old").unwrap();
+        settle(&generations, "new").unwrap();
+        assert_eq!(newest(&generations), "a: 2\n");
+    }
+}

@@ -1,0 +1,150 @@
+//! Decides whether a version on trial stays: watches the machine until everything is in order, or until the deadline.
+//!
+//! Reads `SlotStatus`, `MachineStatus`, `NodeAddresses` and `MachineConfig`; owns `UpdateStatus`. The node is safe when
+//! this never runs: the boot loader has counted the try already, and only a pass ends the counting.
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use corten_constants::ports;
+use corten_controller::{BoxError, Context, Controller, Next};
+use corten_resources::config::MachineConfig;
+use corten_resources::network::{HostnameStatus, NodeAddresses};
+use corten_resources::runtime::{MACHINE, MachineStatus};
+use corten_resources::update::{GatePhase, SlotStatus, UpdateStatus};
+use corten_store::Kind as _;
+use tokio::sync::Notify;
+
+use crate::controllers::config;
+use crate::node::{Node, PowerAction, PowerRequest};
+use crate::update::gate::{self, Patience, Verdict};
+use crate::update::{drain, probe};
+use crate::versions;
+
+/// Before there is a config that says otherwise.
+const DEFAULT: Patience = Patience { deadline_ms: 600_000, soak_ms: 10_000 };
+
+/// The controller.
+#[derive(Debug)]
+pub struct Gate {
+    node: Node,
+    healthy_since_ms: Option<u64>,
+    over: bool,
+    uncordoned: bool,
+}
+
+impl Gate {
+    /// Guards the trial of `node`.
+    pub fn new(node: &Node) -> Self {
+        Self { node: node.clone(), healthy_since_ms: None, over: false, uncordoned: false }
+    }
+
+    async fn trial(&mut self, ctx: &Context) -> Result<Next, BoxError> {
+        let machine =
+            ctx.get::<MachineStatus>(MACHINE).map(|machine| machine.spec.clone()).unwrap_or_default();
+        let before =
+            self.node.updates.pending().await?.map(|pending| pending.baseline_unmet).unwrap_or_default();
+        let api = probe::api(&addresses(ctx)).await;
+        let checks = gate::checks(&machine, api, &before);
+        let (now, patience) = (versions::uptime_ms(), patience(ctx));
+        let failures = gate::failures(&checks);
+        self.healthy_since_ms = if failures.is_empty() { self.healthy_since_ms.or(Some(now)) } else { None };
+        let verdict = gate::decide(self.healthy_since_ms, now, patience);
+        let rest = i64::try_from(patience.deadline_ms.saturating_sub(now)).unwrap_or(i64::MAX);
+        let mut status = UpdateStatus {
+            phase: GatePhase::Waiting,
+            checks,
+            deadline_unix_ms: jiff::Timestamp::now().as_millisecond().saturating_add(rest),
+            message: failures.clone(),
+        };
+        match verdict {
+            Verdict::Wait(millis) => {
+                ctx.put::<UpdateStatus>(MACHINE, status)?;
+                Ok(Next::After(Duration::from_millis(millis)))
+            }
+            Verdict::Pass => {
+                self.node.updates.bless().await?;
+                self.over = true;
+                self.tell("update.passed", "this version is healthy and stays");
+                (status.phase, status.deadline_unix_ms) = (GatePhase::Passed, 0);
+                ctx.put::<UpdateStatus>(MACHINE, status)?;
+                Ok(Next::Wait)
+            }
+            Verdict::Fail => {
+                self.over = true;
+                let reason = format!("the machine was not healthy in time: {failures}");
+                self.tell("update.failed", &reason);
+                // The machine restarts even when META cannot be written.
+                let kept = self.node.updates.fail(reason).await;
+                (status.phase, status.deadline_unix_ms) = (GatePhase::Failed, 0);
+                ctx.put::<UpdateStatus>(MACHINE, status)?;
+                self.node.power.ask(PowerRequest { action: PowerAction::Reboot, ..PowerRequest::default() });
+                kept?;
+                Ok(Next::Wait)
+            }
+        }
+    }
+
+    fn tell(&self, kind: &'static str, message: &str) {
+        tracing::warn!("{message}");
+        crate::boot::fatal::say(&format!("corten: {message}"));
+        self.node.events.publish(kind, MACHINE, message.to_owned(), std::collections::BTreeMap::default());
+    }
+
+    /// The cordon of the update that brought this boot is lifted once the node is Ready.
+    async fn uncordon(&mut self, ctx: &Context) {
+        let ready = ctx.get::<MachineStatus>(MACHINE).is_some_and(|machine| machine.spec.ready);
+        let hostname = ctx.store().get::<HostnameStatus>(HostnameStatus::ID);
+        if let Some(hostname) = hostname.filter(|_| ready && !self.uncordoned) {
+            match drain::uncordon(&hostname.spec.hostname).await {
+                Ok(_) => self.uncordoned = true,
+                Err(error) => {
+                    tracing::warn!(error = &error as &dyn std::error::Error, "cannot lift the cordon");
+                }
+            }
+        }
+    }
+}
+
+impl Controller for Gate {
+    fn name(&self) -> &'static str {
+        "update/gate"
+    }
+
+    fn inputs(&self) -> &'static [&'static str] {
+        &[SlotStatus::NAME, MachineStatus::NAME, NodeAddresses::NAME, MachineConfig::NAME]
+    }
+
+    fn outputs(&self) -> &'static [&'static str] {
+        &[UpdateStatus::NAME]
+    }
+
+    fn wake(&self) -> Option<Arc<Notify>> {
+        None
+    }
+
+    async fn reconcile(&mut self, ctx: &Context) -> Result<Next, BoxError> {
+        self.uncordon(ctx).await;
+        let on_trial = |slot: &SlotStatus| slot.running && !slot.blessed;
+        if self.over || !ctx.list::<SlotStatus>().iter().any(|slot| on_trial(&slot.spec)) {
+            return Ok(Next::Wait);
+        }
+        self.trial(ctx).await
+    }
+}
+
+/// Where others reach this node's API.
+fn addresses(ctx: &Context) -> Vec<SocketAddr> {
+    let all = ctx.get::<NodeAddresses>(NodeAddresses::ID);
+    all.iter()
+        .flat_map(|all| all.spec.ips().map(|ip| SocketAddr::new(ip, ports::API)).collect::<Vec<_>>())
+        .collect()
+}
+
+fn patience(ctx: &Context) -> Patience {
+    let Some(config) = config::active(ctx.store()) else { return DEFAULT };
+    let policy = config.update_policy();
+    let millis = |time: Duration| u64::try_from(time.as_millis()).unwrap_or(u64::MAX);
+    Patience { deadline_ms: millis(policy.health_deadline), soak_ms: millis(policy.soak) }
+}

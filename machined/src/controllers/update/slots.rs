@@ -1,0 +1,117 @@
+//! Finds out what became of the last update, and publishes both slots.
+//!
+//! Reads `MachineStatus`; owns `SlotStatus`. The EFI partition is looked at once at the start when an update is pending,
+//! else only when the machine is ready: it would cost the way up drivers that nobody waits for.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use corten_controller::{BoxError, Context, Controller, Next};
+use corten_resources::config::MachineConfig;
+use corten_resources::runtime::{MACHINE, MachineStage, MachineStatus};
+use corten_resources::update::SlotStatus;
+use corten_store::Kind as _;
+use tokio::sync::Notify;
+
+use crate::node::Node;
+use crate::update::handle::{Evidence, View};
+use crate::update::outcome::Outcome;
+use crate::versions;
+
+/// A machine that does not get ready is looked at then.
+const LATEST: Duration = Duration::from_secs(90);
+
+/// The controller.
+#[derive(Debug)]
+pub struct Slots {
+    node: Node,
+    settled: bool,
+    published: bool,
+}
+
+impl Slots {
+    /// Follows the updates of `node`.
+    pub fn new(node: &Node) -> Self {
+        Self { node: node.clone(), settled: false, published: false }
+    }
+
+    /// Once per boot, as early as META can be read.
+    async fn settle(&mut self) -> Result<(), BoxError> {
+        if self.settled || self.node.updates.pending().await?.is_none() {
+            self.settled = true;
+            return Ok(());
+        }
+        let outcome = self.node.updates.settle(|_| Evidence::default()).await?;
+        let message = match &outcome {
+            Outcome::Nothing | Outcome::Trial => {
+                "an update is on trial: it stays when this boot is healthy".to_owned()
+            }
+            Outcome::Stays => "the update stays".to_owned(),
+            Outcome::FellBack { tries } => {
+                format!("an update failed {tries} times and is refused from now on: osctl update status")
+            }
+            Outcome::Abandoned => "the update was given up before it was found good".to_owned(),
+            Outcome::Incomplete => {
+                "an update was interrupted while it was written; nothing changed".to_owned()
+            }
+        };
+        tracing::info!(?outcome, "{message}");
+        self.node.events.publish("update.settled", MACHINE, message, BTreeMap::default());
+        self.settled = true;
+        Ok(())
+    }
+
+    async fn publish(&self, ctx: &Context, view: View) -> Result<(), BoxError> {
+        let mut want = BTreeMap::new();
+        let active = ctx
+            .store()
+            .get::<MachineConfig>(MachineConfig::ACTIVE)
+            .map_or(0, |config| config.spec.generation);
+        for (label, mut slot) in view.slots {
+            slot.config_generation = match slot.running {
+                true => active,
+                false => self.node.config.generation_of_slot(slot.root_hash.clone()).await,
+            };
+            want.insert(label, slot);
+        }
+        Ok(ctx.sync_owned::<SlotStatus>(want)?)
+    }
+}
+
+impl Controller for Slots {
+    fn name(&self) -> &'static str {
+        "update/slots"
+    }
+
+    fn inputs(&self) -> &'static [&'static str] {
+        &[MachineStatus::NAME]
+    }
+
+    fn outputs(&self) -> &'static [&'static str] {
+        &[SlotStatus::NAME]
+    }
+
+    fn wake(&self) -> Option<Arc<Notify>> {
+        Some(self.node.updates.changed())
+    }
+
+    async fn reconcile(&mut self, ctx: &Context) -> Result<Next, BoxError> {
+        if !self.node.updates.has_disk() {
+            return Ok(Next::Wait);
+        }
+        self.settle().await?;
+        let machine = ctx.get::<MachineStatus>(MACHINE);
+        let idle = machine
+            .is_some_and(|machine| machine.spec.ready || machine.spec.stage == MachineStage::Maintenance);
+        let waited = Duration::from_millis(versions::uptime_ms());
+        let pending = self.published || self.node.updates.pending().await?.is_some();
+        if !idle && !pending && waited < LATEST {
+            return Ok(Next::After(LATEST - waited));
+        }
+        let view = self.node.updates.look().await?;
+        self.publish(ctx, view).await?;
+        self.published = true;
+        Ok(Next::Wait)
+    }
+}

@@ -1,0 +1,21 @@
+//! Checks the header of a bundle, and gets ready for its payload.
+
+use corten_api::v1::{BeginUpdateRequest, BeginUpdateResponse};
+use tonic::{Request, Response, Status};
+
+use super::{facts, to_proto};
+use crate::node::Node;
+use crate::rpc::audit;
+
+pub(super) async fn begin(
+    node: &Node,
+    request: Request<BeginUpdateRequest>,
+) -> Result<Response<BeginUpdateResponse>, Status> {
+    if !request.get_ref().dry_run {
+        audit::record(node, &request, "begin an update", corten_resources::runtime::MACHINE);
+    }
+    let request = request.into_inner();
+    let (facts, baseline) = (facts::facts(node), facts::baseline(node));
+    let begun = node.updates.begin(request.header, facts, request.force, request.dry_run, baseline).await?;
+    Ok(Response::new(to_proto::begun(begun)))
+}

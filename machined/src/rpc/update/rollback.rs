@@ -1,0 +1,23 @@
+//! Makes the other slot the one to boot.
+
+use corten_api::v1::{RollbackRequest, RollbackResponse};
+use corten_resources::runtime::MACHINE;
+use tonic::{Request, Response, Status};
+
+use super::to_proto;
+use crate::node::{Node, PowerAction, PowerRequest};
+use crate::rpc::audit;
+use crate::versions;
+
+pub(super) async fn rollback(
+    node: &Node,
+    request: Request<RollbackRequest>,
+) -> Result<Response<RollbackResponse>, Status> {
+    audit::record(node, &request, "roll back", MACHINE);
+    node.config.remember(node.updates.running()).await.map_err(|failure| to_proto::config(&failure))?;
+    let version = node.updates.roll_back().await?;
+    if !request.get_ref().no_reboot {
+        node.power.ask_after_answer(PowerRequest { action: PowerAction::Reboot, ..PowerRequest::default() });
+    }
+    Ok(Response::new(RollbackResponse { boot_id: versions::boot_id(), version }))
+}

@@ -1,0 +1,236 @@
+//! The EFI partition while it is worked on: the boot loader's entries, and the changes that survive a power cut.
+//!
+//! It is mounted for each piece of work and unmounted after it, so that a crash finds it clean. A new file is written
+//! beside its place, synced and renamed; with `dirsync` a rename puts the new name on the disk before it takes the old
+//! one away (`vfat_rename` in the kernel's `fs/fat/namei_vfat.c`), so there is always at least one of them.
+
+use std::fs::{self, File, OpenOptions};
+use std::io;
+use std::path::{Path, PathBuf};
+
+use camino::{Utf8Path, Utf8PathBuf};
+use corten_constants::paths;
+use corten_sys::mount::{self, Flags, Mount, MountError};
+use installer::entry::EntryName;
+use object::read::pe::PeFile64;
+use object::{Object as _, ObjectSection as _, ReadCache};
+
+use super::slots::BootEntry;
+use crate::boot::cmdline::{Cmdline, RootHash};
+
+/// Folder of unified kernel images, from the Boot Loader Specification.
+const ENTRIES: &str = "EFI/Linux";
+/// A kernel image that is still being written.
+const INCOMING: &str = "corten.new";
+
+/// What was tried with the EFI partition.
+#[derive(Debug, thiserror::Error)]
+pub enum EspError {
+    /// It cannot be mounted.
+    #[error("mount the EFI partition")]
+    Mount(#[from] MountError),
+    /// A file on it.
+    #[error("{doing} {path} on the EFI partition")]
+    File {
+        /// What was tried.
+        doing: &'static str,
+        /// On which file.
+        path: String,
+        /// Cause.
+        source: io::Error,
+    },
+}
+
+/// The mounted EFI partition; dropping it unmounts.
+#[derive(Debug)]
+pub struct Esp {
+    root: Utf8PathBuf,
+}
+
+impl Esp {
+    /// Mounts the partition at `device`.
+    ///
+    /// # Errors
+    /// When the kernel refuses: it is no FAT file system, or its driver is not there.
+    pub fn mount(device: &Utf8Path) -> Result<Self, EspError> {
+        let root = Utf8PathBuf::from(paths::ESP);
+        fs::create_dir_all(&root).map_err(|source| file("make", root.as_str(), source))?;
+        if mount::is_mounted(&root).unwrap_or(false) {
+            mount::unmount(&root)?; // left over from work that panicked
+        }
+        let mount = Mount {
+            source: device.to_string(),
+            target: root.clone(),
+            fstype: "vfat",
+            flags: Flags::MS_NOSUID
+                | Flags::MS_NODEV
+                | Flags::MS_NOEXEC
+                | Flags::MS_NOATIME
+                | Flags::MS_DIRSYNC,
+            options: "umask=0077".to_owned(),
+        };
+        mount.mount()?;
+        Ok(Self { root })
+    }
+
+    /// A folder that is laid out like an EFI partition, for tests.
+    #[cfg(test)]
+    fn at(root: &Utf8Path) -> Self {
+        Self { root: root.to_owned() }
+    }
+
+    /// The kernel images of ours. What is not named like one, or does not say its root, is somebody else's.
+    ///
+    /// # Errors
+    /// When the folder cannot be read.
+    pub fn entries(&self) -> Result<Vec<BootEntry>, EspError> {
+        let dir = self.dir();
+        let names = fs::read_dir(&dir).map_err(|source| file("read", ENTRIES, source))?;
+        let names = names.filter_map(|entry| entry.ok()?.file_name().into_string().ok());
+        Ok(names
+            .filter_map(|name| {
+                let root_hash = root_hash(&dir.join(&name))?;
+                Some(BootEntry { name: name.parse().ok()?, root_hash })
+            })
+            .collect())
+    }
+
+    /// A fresh file for a kernel image that comes in.
+    ///
+    /// # Errors
+    /// When it cannot be made.
+    pub fn incoming(&self) -> Result<File, EspError> {
+        let open = OpenOptions::new()
+            .read(true)
+            .write(true)
+            .create(true)
+            .truncate(true)
+            .open(self.dir().join(INCOMING));
+        open.map_err(|source| file("make", INCOMING, source))
+    }
+
+    /// The kernel image that came in, to go on with it or to read it back.
+    ///
+    /// # Errors
+    /// When there is none.
+    pub fn open_incoming(&self) -> Result<File, EspError> {
+        let open = OpenOptions::new().read(true).write(true).open(self.dir().join(INCOMING));
+        open.map_err(|source| file("open", INCOMING, source))
+    }
+
+    /// Makes the kernel image that came in an entry.
+    ///
+    /// # Errors
+    /// When it is not there or the file system refuses.
+    pub fn install(&self, name: &EntryName) -> Result<(), EspError> {
+        self.open_incoming()?.sync_all().map_err(|source| file("sync", INCOMING, source))?;
+        self.rename_file(INCOMING, &name.to_string())
+    }
+
+    /// Gives an entry another name.
+    ///
+    /// # Errors
+    /// When the file system refuses; the entry has its old name then.
+    pub fn rename(&self, from: &EntryName, to: &EntryName) -> Result<(), EspError> {
+        self.rename_file(&from.to_string(), &to.to_string())
+    }
+
+    /// Takes an entry away. One that is not there is fine.
+    ///
+    /// # Errors
+    /// When the file system refuses.
+    pub fn remove(&self, name: &EntryName) -> Result<(), EspError> {
+        let name = name.to_string();
+        match fs::remove_file(self.dir().join(&name)) {
+            Err(source) if source.kind() != io::ErrorKind::NotFound => Err(file("remove", &name, source)),
+            _ => self.sync_dir(),
+        }
+    }
+
+    /// Bytes that are free.
+    ///
+    /// # Errors
+    /// When the file system does not say.
+    pub fn free(&self) -> Result<u64, EspError> {
+        let stat = rustix::fs::statvfs(self.root.as_std_path());
+        let stat = stat.map_err(|source| file("measure", ENTRIES, source.into()))?;
+        Ok(stat.f_bavail.saturating_mul(stat.f_frsize))
+    }
+
+    fn rename_file(&self, from: &str, to: &str) -> Result<(), EspError> {
+        let dir = self.dir();
+        fs::rename(dir.join(from), dir.join(to)).map_err(|source| file("rename", from, source))?;
+        self.sync_dir()
+    }
+
+    /// On FAT, syncing a directory also flushes the disk's cache: `fat_file_fsync`.
+    fn sync_dir(&self) -> Result<(), EspError> {
+        let synced = File::open(self.dir()).and_then(|dir| dir.sync_all());
+        synced.map_err(|source| file("sync", ENTRIES, source))
+    }
+
+    fn dir(&self) -> PathBuf {
+        self.root.join(ENTRIES).into()
+    }
+}
+
+impl Drop for Esp {
+    fn drop(&mut self) {
+        if self.root == paths::ESP
+            && let Err(error) = mount::unmount(&self.root)
+        {
+            tracing::warn!(error = &error as &dyn std::error::Error, "cannot unmount the EFI partition");
+        }
+    }
+}
+
+fn file(doing: &'static str, path: &str, source: io::Error) -> EspError {
+    EspError::File { doing, path: path.to_owned(), source }
+}
+
+/// Root hash on the command line inside a unified kernel image; `None` when it has none.
+fn root_hash(path: &Path) -> Option<RootHash> {
+    let cache = ReadCache::new(File::open(path).ok()?);
+    let image = PeFile64::parse(&cache).ok()?;
+    let section = image.section_by_name(".cmdline")?;
+    let text = std::str::from_utf8(section.data().ok()?).ok()?;
+    Cmdline::parse(text.trim_end_matches('\0')).root_hash().ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io::Write as _;
+
+    use super::*;
+
+    fn fake() -> (tempfile::TempDir, Esp) {
+        let dir = tempfile::tempdir().unwrap();
+        let root = Utf8PathBuf::from_path_buf(dir.path().to_owned()).unwrap();
+        fs::create_dir_all(root.join(ENTRIES)).unwrap();
+        let esp = Esp::at(&root);
+        (dir, esp)
+    }
+
+    #[test]
+    fn an_image_that_came_in_becomes_an_entry_and_is_blessed() {
+        let (_dir, esp) = fake();
+        let name: EntryName = "corten-000002-0.2.0+3.efi".parse().unwrap();
+        esp.incoming().unwrap().write_all(b"kernel").unwrap();
+        esp.install(&name).unwrap();
+        assert!(esp.open_incoming().is_err(), "it has its name now");
+        esp.rename(&name, &name.blessed()).unwrap();
+        let names: Vec<_> = fs::read_dir(esp.dir()).unwrap().map(|e| e.unwrap().file_name()).collect();
+        assert_eq!(names, ["corten-000002-0.2.0.efi"]);
+        esp.remove(&name.blessed()).unwrap();
+        esp.remove(&name.blessed()).unwrap();
+    }
+
+    #[test]
+    fn files_that_are_no_kernel_images_of_ours_are_passed_over() {
+        let (_dir, esp) = fake();
+        for name in ["linux.efi", "corten-000001-0.1.0.efi", "notes.txt"] {
+            fs::write(esp.dir().join(name), "MZ").unwrap();
+        }
+        assert_eq!(esp.entries().unwrap(), []);
+    }
+}

@@ -1,0 +1,111 @@
+//! The health gate: what a trial boot has to show, and until when. Pure; the controller looks and acts.
+
+use corten_resources::runtime::{MachineStage, MachineStatus};
+use corten_resources::update::GateCheck;
+
+/// How patient the gate is; all in milliseconds.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Patience {
+    /// After the kernel's start, the boot counts as failed.
+    pub deadline_ms: u64,
+    /// Everything has to stay in order for so long.
+    pub soak_ms: u64,
+}
+
+/// What to do now.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Verdict {
+    /// Look again, at the latest after so many milliseconds.
+    Wait(u64),
+    /// The running slot stays.
+    Pass,
+    /// This try is over.
+    Fail,
+}
+
+/// How often to look when nothing changes.
+const LOOK_MS: u64 = 2_000;
+
+/// Every check. What was unmet before the update does not count against it.
+pub fn checks(machine: &MachineStatus, api: Result<(), String>, before: &[String]) -> Vec<GateCheck> {
+    let check = |name: &str, result: Result<(), String>| GateCheck {
+        name: name.to_owned(),
+        passed: result.is_ok(),
+        message: result.err().unwrap_or_default(),
+    };
+    let stage = match machine.stage {
+        MachineStage::Running => Ok(()),
+        stage => Err(format!("the machine is {}", stage.as_str())),
+    };
+    let unmet = machine.unmet.iter().filter(|unmet| !before.contains(&unmet.name));
+    let unmet = unmet.map(|unmet| {
+        let causes = unmet.causes.iter().map(|cause| format!("; {cause}"));
+        check(&unmet.name, Err([unmet.reason.clone()].into_iter().chain(causes).collect()))
+    });
+    [check("stage", stage), check("api", api)].into_iter().chain(unmet).collect()
+}
+
+/// What failed, in one line.
+pub fn failures(checks: &[GateCheck]) -> String {
+    let failed = checks.iter().filter(|check| !check.passed);
+    failed.map(|check| format!("{}: {}", check.name, check.message)).collect::<Vec<_>>().join("; ")
+}
+
+/// Decides. `healthy_since_ms` is when all checks began to pass without a break; times are since the kernel's start.
+pub fn decide(healthy_since_ms: Option<u64>, now_ms: u64, patience: Patience) -> Verdict {
+    if let Some(since) = healthy_since_ms {
+        let rest = (since + patience.soak_ms).saturating_sub(now_ms);
+        return if rest == 0 { Verdict::Pass } else { Verdict::Wait(rest.min(LOOK_MS)) };
+    }
+    match patience.deadline_ms.saturating_sub(now_ms) {
+        0 => Verdict::Fail,
+        rest => Verdict::Wait(rest.min(LOOK_MS)),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use corten_resources::runtime::UnmetCondition;
+
+    use super::*;
+
+    const PATIENCE: Patience = Patience { deadline_ms: 60_000, soak_ms: 10_000 };
+
+    #[test]
+    fn health_must_last_before_it_counts() {
+        assert_eq!(decide(Some(20_000), 20_000, PATIENCE), Verdict::Wait(LOOK_MS));
+        assert_eq!(decide(Some(20_000), 29_500, PATIENCE), Verdict::Wait(500));
+        assert_eq!(decide(Some(20_000), 30_000, PATIENCE), Verdict::Pass);
+    }
+
+    #[test]
+    fn the_deadline_ends_the_try_only_while_something_is_wrong() {
+        assert_eq!(decide(None, 59_000, PATIENCE), Verdict::Wait(1_000));
+        assert_eq!(decide(None, 60_000, PATIENCE), Verdict::Fail);
+        assert_eq!(decide(Some(59_000), 60_000, PATIENCE), Verdict::Wait(LOOK_MS), "it just came up");
+    }
+
+    #[test]
+    fn what_was_unmet_before_does_not_count_and_what_is_new_does() {
+        let unmet = |name: &str| UnmetCondition {
+            name: name.into(),
+            reason: "it is not".into(),
+            causes: vec!["waits for etcd".into()],
+            ..UnmetCondition::default()
+        };
+        let machine = MachineStatus {
+            stage: MachineStage::Running,
+            ready: false,
+            unmet: vec![unmet("etcd-bootstrapped"), unmet("node-ready")],
+        };
+        let checks = checks(&machine, Ok(()), &["etcd-bootstrapped".to_owned()]);
+        assert_eq!(failures(&checks), "node-ready: it is not; waits for etcd");
+    }
+
+    #[test]
+    fn a_machine_that_lost_its_config_or_its_network_fails() {
+        let machine = MachineStatus { stage: MachineStage::Maintenance, ..MachineStatus::default() };
+        let checks = checks(&machine, Err("no address".into()), &[]);
+        assert_eq!(failures(&checks), "stage: the machine is maintenance; api: no address");
+    }
+}

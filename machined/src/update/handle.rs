@@ -1,0 +1,564 @@
+//! The one handle to slots, transfers and META: controllers and API calls go through it.
+//!
+//! Everything that touches the disk runs on the runtime's blocking threads, one at a time.
+
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use corten_bundle::{BundleError, Digest, Header, Manifest, Payload, TrustError, TrustedKeys};
+use corten_constants::paths;
+use corten_meta::records::{Denied, Denylist, FailedUpdate, PendingUpdate, Phase};
+use corten_meta::{Meta, MetaError};
+use corten_resources::update::SlotStatus;
+use installer::entry::EntryNameError;
+use installer::table::TableError;
+use tokio::sync::Notify;
+use tokio::time::Instant;
+
+use super::esp::{Esp, EspError};
+use super::outcome::{self, Outcome};
+use super::preflight::{self, Facts, Problem};
+use super::slots::{self, BootEntry};
+use super::stage;
+use super::system::{System, SystemError};
+use super::transfer::{Transfer, TransferError};
+use super::verify::VerifyError;
+use crate::boot::cmdline::RootHashError;
+use crate::versions;
+
+/// A transfer that nobody writes to for so long may be replaced by another one.
+const IDLE: Duration = Duration::from_secs(60);
+
+/// Why an update does not go on.
+#[derive(Debug, thiserror::Error)]
+pub enum UpdateError {
+    /// No system disk.
+    #[error(transparent)]
+    System(#[from] SystemError),
+    /// The bundle.
+    #[error("read the update bundle")]
+    Bundle(#[from] BundleError),
+    /// The keys in this image.
+    #[error("read the keys that this image trusts")]
+    Trust(#[from] TrustError),
+    /// The transfer.
+    #[error(transparent)]
+    Transfer(#[from] TransferError),
+    /// The EFI partition.
+    #[error(transparent)]
+    Esp(#[from] EspError),
+    /// META.
+    #[error("keep track of the update on META")]
+    Meta(#[from] MetaError),
+    /// What was written is not what was meant.
+    #[error("verify the written slot")]
+    Verify(#[from] VerifyError),
+    /// The table.
+    #[error("name the slot in the partition table")]
+    Table(#[from] TableError),
+    /// The disk itself.
+    #[error("open the disk {path}")]
+    Disk {
+        /// Device node.
+        path: String,
+        /// Cause.
+        source: std::io::Error,
+    },
+    /// A root hash.
+    #[error("read the root hash of the bundle")]
+    RootHash(#[from] RootHashError),
+    /// A partition's UUID.
+    #[error("derive the partition's UUID")]
+    Uuid(#[from] uuid::Error),
+    /// A version that cannot be in a file name.
+    #[error("name the boot entry")]
+    Entry(#[from] EntryNameError),
+    /// No such transfer.
+    #[error("there is no transfer {0}")]
+    NoTransfer(String),
+    /// The partition for it is missing.
+    #[error("the running slot is not in the partition table of the system disk")]
+    NoTarget,
+    /// Nothing to go back to.
+    #[error("the other slot holds no version that could boot")]
+    NothingToRollBackTo,
+    /// The worker died.
+    #[error("the work on the disk was interrupted")]
+    Interrupted(#[from] tokio::task::JoinError),
+}
+
+/// What the disk says, all at once.
+#[derive(Debug, Clone, Default)]
+pub struct View {
+    /// Both slots.
+    pub slots: Vec<(String, SlotStatus)>,
+    /// The update that is going on.
+    pub pending: Option<PendingUpdate>,
+    /// Versions that failed.
+    pub denied: Vec<Denied>,
+    /// The last one that did not stay.
+    pub failure: Option<FailedUpdate>,
+}
+
+impl View {
+    /// The slot that runs.
+    pub fn running(&self) -> Option<&SlotStatus> {
+        self.slots.iter().map(|(_, slot)| slot).find(|slot| slot.running)
+    }
+}
+
+/// Answer to a header.
+#[derive(Debug, Clone)]
+pub struct Begun {
+    /// What speaks against it.
+    pub problems: Vec<Problem>,
+    /// Name of the transfer.
+    pub upload: String,
+    /// Where to go on.
+    pub offset: u64,
+    /// Bytes of the payload.
+    pub total: u64,
+    /// Version of the bundle.
+    pub version: String,
+}
+
+/// The handle. Cheap to clone.
+#[derive(Debug, Clone)]
+pub struct Updates {
+    inner: Arc<Inner>,
+    changed: Arc<Notify>,
+}
+
+/// What is behind it.
+#[derive(Debug)]
+pub(super) struct Inner {
+    disk: Option<String>,
+    running: String,
+    current: Mutex<Option<Current>>,
+    /// One piece of work on the disk at a time.
+    work: Mutex<()>,
+}
+
+#[derive(Debug)]
+struct Current {
+    upload: String,
+    transfer: Transfer,
+    last: Instant,
+}
+
+impl Default for Updates {
+    fn default() -> Self {
+        Self::new(None)
+    }
+}
+
+impl Updates {
+    /// Updates of the system on the disk with this kernel name; none when it was not started from a disk.
+    pub fn new(disk: Option<String>) -> Self {
+        let inner =
+            Inner { disk, running: versions::root_hash(), current: Mutex::default(), work: Mutex::default() };
+        Self { inner: Arc::new(inner), changed: Arc::default() }
+    }
+
+    /// Root hash that runs.
+    pub fn running(&self) -> &str {
+        &self.inner.running
+    }
+
+    /// Whether there is a disk to update at all.
+    pub fn has_disk(&self) -> bool {
+        self.inner.disk.is_some()
+    }
+
+    /// Notified when slots or META changed.
+    pub fn changed(&self) -> Arc<Notify> {
+        Arc::clone(&self.changed)
+    }
+
+    async fn work<T: Send + 'static>(
+        &self,
+        work: impl FnOnce(&Inner) -> Result<T, UpdateError> + Send + 'static,
+    ) -> Result<T, UpdateError> {
+        let inner = Arc::clone(&self.inner);
+        tokio::task::spawn_blocking(move || {
+            let _one_at_a_time = inner.work.lock().unwrap_or_else(PoisonError::into_inner);
+            work(&inner)
+        })
+        .await?
+    }
+
+    /// What the disk says.
+    ///
+    /// # Errors
+    /// When there is no system disk or it cannot be read.
+    pub async fn look(&self) -> Result<View, UpdateError> {
+        self.work(Inner::look).await
+    }
+
+    /// Whether META knows of an update; cheaper than [`Self::look`].
+    ///
+    /// # Errors
+    /// When META cannot be read.
+    pub async fn pending(&self) -> Result<Option<PendingUpdate>, UpdateError> {
+        self.work(|inner| Ok(inner.system()?.meta_file().load()?.record()?)).await
+    }
+
+    /// Finds out what became of the pending update and writes it down. `evidence` is asked why the last boots of an image
+    /// ended; it gets the root hash.
+    ///
+    /// # Errors
+    /// When the disk cannot be read or written.
+    pub async fn settle(
+        &self,
+        evidence: impl FnOnce(&PendingUpdate) -> Evidence + Send + 'static,
+    ) -> Result<Outcome, UpdateError> {
+        let outcome = self.work(|inner| inner.settle(evidence)).await?;
+        self.changed.notify_one();
+        Ok(outcome)
+    }
+
+    /// The running slot stays.
+    ///
+    /// # Errors
+    /// When the disk refuses; the boot loader goes on counting then.
+    pub async fn bless(&self) -> Result<(), UpdateError> {
+        self.work(|inner| {
+            let system = inner.system()?;
+            stage::bless(&Esp::mount(&system.esp)?, &inner.running)?;
+            Ok(system.meta_file().update(forget)?)
+        })
+        .await?;
+        self.changed.notify_one();
+        Ok(())
+    }
+
+    /// Writes down why this try failed, for the slot that comes after it.
+    ///
+    /// # Errors
+    /// When META refuses.
+    pub async fn fail(&self, reason: String) -> Result<(), UpdateError> {
+        self.work(move |inner| {
+            inner.change_pending(|pending| {
+                pending.phase = Phase::Trial;
+                pending.reason = reason;
+            })
+        })
+        .await
+    }
+
+    /// Checks a header, and opens the slot for its payload unless something speaks against it. `facts` are what the disk
+    /// does not say.
+    ///
+    /// # Errors
+    /// When it is no bundle, not signed by a key of this image, or the disk refuses.
+    pub async fn begin(
+        &self,
+        header: Vec<u8>,
+        facts: Facts,
+        force: bool,
+        dry_run: bool,
+        baseline: Baseline,
+    ) -> Result<Begun, UpdateError> {
+        let begun = self.work(move |inner| inner.begin(&header, facts, force, dry_run, baseline)).await?;
+        self.changed.notify_one();
+        Ok(begun)
+    }
+
+    /// Takes a piece of the payload; answers where the next one belongs, and whether that was all.
+    ///
+    /// # Errors
+    /// When there is no such transfer, or it refuses the piece.
+    pub async fn write(
+        &self,
+        upload: String,
+        offset: u64,
+        bytes: bytes::Bytes,
+    ) -> Result<(u64, bool), UpdateError> {
+        self.work(move |inner| {
+            let taken = inner.with_current(&upload, |current| {
+                current.last = Instant::now();
+                current.transfer.write(offset, &bytes)?;
+                Ok((current.transfer.offset(), current.transfer.offset() == current.transfer.total()))
+            });
+            inner.give_up_after(taken)
+        })
+        .await
+    }
+
+    /// Makes a complete transfer the next to boot. Answers its version.
+    ///
+    /// # Errors
+    /// When it is not complete, or what was written does not read back; nothing would boot it then.
+    pub async fn stage(
+        &self,
+        upload: String,
+        tries: u32,
+        mut report: impl FnMut(&'static str, u64, u64) + Send + 'static,
+    ) -> Result<String, UpdateError> {
+        let version = self
+            .work(move |inner| {
+                let staged = inner.with_current(&upload, |current| {
+                    stage::stage(inner, &mut current.transfer, tries, &mut report)
+                });
+                let name = inner.give_up_after(staged)?;
+                *inner.current() = None;
+                Ok(name.version.to_string())
+            })
+            .await?;
+        self.changed.notify_one();
+        Ok(version)
+    }
+
+    /// Makes the other slot the next to boot. Answers its version.
+    ///
+    /// # Errors
+    /// When it holds none, or the disk refuses.
+    pub async fn roll_back(&self) -> Result<String, UpdateError> {
+        let version = self
+            .work(|inner| {
+                let system = inner.system()?;
+                let name = stage::roll_back(&Esp::mount(&system.esp)?, &inner.running)?;
+                let name = name.ok_or(UpdateError::NothingToRollBackTo)?;
+                system.meta_file().update(forget)?;
+                Ok(name.version.to_string())
+            })
+            .await?;
+        self.changed.notify_one();
+        Ok(version)
+    }
+
+    /// Forgets that a version failed here. Tells whether it had.
+    ///
+    /// # Errors
+    /// When META refuses.
+    pub async fn allow(&self, version: String) -> Result<bool, UpdateError> {
+        self.work(move |inner| {
+            Ok(inner.system()?.meta_file().update(|meta| {
+                let mut denied = meta.record::<Denylist>()?.unwrap_or_default();
+                let was = denied.allow(&version);
+                meta.set_record(&denied)?;
+                Ok(was)
+            })?)
+        })
+        .await
+    }
+
+    /// Version and bytes of the transfer that is going on.
+    pub fn transfer(&self) -> Option<(String, u64, u64)> {
+        let current = self.inner.current();
+        let transfer = &current.as_ref()?.transfer;
+        Some((transfer.manifest.version.to_string(), transfer.offset(), transfer.total()))
+    }
+}
+
+/// What is known of boots that did not reach the gate.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Evidence {
+    /// Why the last one ended; empty when nothing is known.
+    pub reason: String,
+    /// Last lines of its kernel log.
+    pub kernel_log: Vec<String>,
+}
+
+/// How the machine was before the update.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Baseline {
+    /// Names of conditions that were unmet.
+    pub unmet: Vec<String>,
+    /// Config generation in force.
+    pub config_generation: u64,
+}
+
+impl Inner {
+    pub(super) fn system(&self) -> Result<System, UpdateError> {
+        Ok(System::find(self.disk.as_deref())?)
+    }
+
+    /// Changes what META says of the pending update, if there is one.
+    pub(super) fn change_pending(&self, change: impl FnOnce(&mut PendingUpdate)) -> Result<(), UpdateError> {
+        Ok(self.system()?.meta_file().update(|meta| {
+            if let Some(mut pending) = meta.record::<PendingUpdate>()? {
+                change(&mut pending);
+                meta.set_record(&pending)?;
+            }
+            Ok(())
+        })?)
+    }
+
+    fn current(&self) -> std::sync::MutexGuard<'_, Option<Current>> {
+        self.current.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn with_current<T>(
+        &self,
+        upload: &str,
+        work: impl FnOnce(&mut Current) -> Result<T, UpdateError>,
+    ) -> Result<T, UpdateError> {
+        let mut current = self.current();
+        let found = current.as_mut().filter(|current| current.upload == upload);
+        work(found.ok_or_else(|| UpdateError::NoTransfer(upload.to_owned()))?)
+    }
+
+    /// What was written is worth nothing after a failure, unless only a piece came out of turn: begin anew.
+    fn give_up_after<T>(&self, result: Result<T, UpdateError>) -> Result<T, UpdateError> {
+        match &result {
+            Ok(_) | Err(UpdateError::NoTransfer(_) | UpdateError::Transfer(TransferError::Offset { .. })) => {
+            }
+            Err(_) => *self.current() = None,
+        }
+        result
+    }
+
+    fn look(&self) -> Result<View, UpdateError> {
+        let system = self.system()?;
+        let entries = Esp::mount(&system.esp)?.entries()?;
+        let meta = system.meta_file().load()?;
+        Ok(View {
+            slots: slots::combine(&system.slots, &entries, &self.running),
+            pending: meta.record()?,
+            denied: meta.record::<Denylist>()?.unwrap_or_default().0,
+            failure: meta.record()?,
+        })
+    }
+
+    fn settle(&self, evidence: impl FnOnce(&PendingUpdate) -> Evidence) -> Result<Outcome, UpdateError> {
+        let system = self.system()?;
+        let file = system.meta_file();
+        let Some(pending) = file.load()?.record::<PendingUpdate>()? else { return Ok(Outcome::Nothing) };
+        let entries = Esp::mount(&system.esp)?.entries()?;
+        let outcome = outcome::decide(Some(&pending), &entries, &self.running);
+        match outcome {
+            Outcome::Nothing | Outcome::Trial => {}
+            Outcome::Stays | Outcome::Abandoned | Outcome::Incomplete => file.update(forget)?,
+            Outcome::FellBack { tries } => {
+                let failure = failure(&pending, tries, evidence(&pending));
+                file.update(|meta| deny(meta, &pending, &failure))?;
+            }
+        }
+        Ok(outcome)
+    }
+
+    fn begin(
+        &self,
+        header: &[u8],
+        facts: Facts,
+        force: bool,
+        dry_run: bool,
+        baseline: Baseline,
+    ) -> Result<Begun, UpdateError> {
+        let header = Header::read(header)?;
+        let manifest = header.verify(&TrustedKeys::load(paths::UPDATE_KEYS.as_ref())?)?;
+        let upload = Digest::of(header.as_bytes()).to_string();
+        let system = self.system()?;
+        let slot = slots::target(&system.slots, &self.running).ok_or(UpdateError::NoTarget)?.clone();
+        let esp = Esp::mount(&system.esp)?;
+        let entries = esp.entries()?;
+        let facts = self.complete(facts, &system, &entries, &esp, slot.size, &upload)?;
+        let problems = preflight::problems(&manifest, &facts);
+        let (total, version) = (Payload::new(&manifest).len(), manifest.version.to_string());
+        let mut begun = Begun { problems, upload, offset: 0, total, version };
+        if dry_run || begun.problems.iter().any(|problem| !(force && problem.can_force)) {
+            return Ok(begun);
+        }
+        begun.problems.clear();
+        if let Some(current) = self.current().as_mut().filter(|current| current.upload == begun.upload) {
+            current.last = Instant::now();
+            begun.offset = current.transfer.offset();
+            return Ok(begun);
+        }
+        *self.current() = None; // closes what an idle transfer held
+        self.forget_slot(&system, &esp, &entries, &slot.uuid, &manifest, baseline)?;
+        let transfer = Transfer::begin(manifest, slot, esp)?;
+        *self.current() = Some(Current { upload: begun.upload.clone(), transfer, last: Instant::now() });
+        Ok(begun)
+    }
+
+    /// What only the disk knows.
+    fn complete(
+        &self,
+        facts: Facts,
+        system: &System,
+        entries: &[BootEntry],
+        esp: &Esp,
+        slot_size: u64,
+        upload: &str,
+    ) -> Result<Facts, UpdateError> {
+        let denied = system.meta_file().load()?.record::<Denylist>()?.unwrap_or_default().0;
+        let running = entries.iter().filter(|entry| entry.root_hash.as_str() == self.running);
+        let current = self.current();
+        // The same bundle goes on; another one waits until this one was left.
+        let in_use = |current: &&Current| current.upload != upload && current.last.elapsed() < IDLE;
+        let busy = current.as_ref().filter(in_use);
+        let busy = busy.map(|current| current.transfer.manifest.version.to_string());
+        Ok(Facts {
+            root_hash: self.running.clone(),
+            slot_size,
+            esp_free: esp.free()?,
+            // A machine that was started from outside has no entry that runs, and nothing to be careful about.
+            blessed: running.clone().count() == 0 || running.clone().any(|entry| entry.name.tries.is_none()),
+            busy,
+            denied: denied.into_iter().map(|one| (one.root_hash, one.reason)).collect(),
+            ..facts
+        })
+    }
+
+    /// Nothing boots the slot from here on, and META says what is going on.
+    fn forget_slot(
+        &self,
+        system: &System,
+        esp: &Esp,
+        entries: &[BootEntry],
+        uuid: &str,
+        manifest: &Manifest,
+        baseline: Baseline,
+    ) -> Result<(), UpdateError> {
+        for entry in entries.iter().filter(|entry| entry.root_hash.partition_uuid() == uuid) {
+            esp.remove(&entry.name)?;
+        }
+        let pending = PendingUpdate {
+            version: manifest.version.to_string(),
+            from_version: versions::version().to_owned(),
+            root_hash: manifest.root_hash.to_string(),
+            phase: Phase::Writing,
+            baseline_unmet: baseline.unmet,
+            config_generation: baseline.config_generation,
+            started_unix_ms: jiff::Timestamp::now().as_millisecond(),
+            ..PendingUpdate::default()
+        };
+        Ok(system.meta_file().update(|meta| meta.set_record(&pending))?)
+    }
+}
+
+/// No update is pending any more.
+fn forget(meta: &mut Meta) -> Result<(), MetaError> {
+    meta.remove_record::<PendingUpdate>();
+    Ok(())
+}
+
+/// The version is refused from now on, and everybody can see why.
+fn deny(meta: &mut Meta, pending: &PendingUpdate, failure: &FailedUpdate) -> Result<(), MetaError> {
+    let mut denied = meta.record::<Denylist>()?.unwrap_or_default();
+    denied.deny(Denied {
+        version: pending.version.clone(),
+        root_hash: pending.root_hash.clone(),
+        reason: failure.reason.clone(),
+        time_unix_ms: failure.time_unix_ms,
+        ..Denied::default()
+    });
+    meta.set_record(&denied)?;
+    meta.set_record(failure)?;
+    forget(meta)
+}
+
+fn failure(pending: &PendingUpdate, tries: u32, evidence: Evidence) -> FailedUpdate {
+    let known = [pending.reason.clone(), evidence.reason].into_iter().find(|reason| !reason.is_empty());
+    FailedUpdate {
+        version: pending.version.clone(),
+        from_version: pending.from_version.clone(),
+        reason: known.unwrap_or_else(|| "it left no trace: it never came as far as machined".to_owned()),
+        tries,
+        time_unix_ms: jiff::Timestamp::now().as_millisecond(),
+        kernel_log: evidence.kernel_log,
+        ..FailedUpdate::default()
+    }
+}
