@@ -58,7 +58,7 @@ fn name_slot(system: &System, transfer: &Transfer, hash: &RootHash) -> Result<()
 /// The boot loader takes the entry without counting from now on.
 pub(super) fn bless(esp: &Esp, running: &str) -> Result<(), EspError> {
     let entries = esp.entries()?;
-    let mine =
+    let mut mine =
         entries.iter().filter(|entry| entry.root_hash.as_str() == running && entry.name.tries.is_some());
     mine.try_for_each(|entry| esp.rename(&entry.name, &entry.name.blessed()))
 }
