@@ -70,6 +70,17 @@ pub(crate) enum Command {
     /// List and import container images
     #[command(subcommand)]
     Images(commands::images::Command),
+    /// List disks, with what an Install document can find them by
+    Disks(commands::disks::Args),
+    /// Bring another version of the system to nodes, one after the other
+    Upgrade(commands::upgrade::Args),
+    /// Show slots and updates, and forgive versions that failed
+    #[command(subcommand)]
+    Update(commands::update::Command),
+    /// Go back to the version in the other slot
+    Rollback(commands::rollback::Args),
+    /// Take machines out of their cluster and erase what they know
+    Reset(commands::reset::Args),
     /// Reboot nodes
     Reboot(commands::reboot::Args),
     /// Power nodes off

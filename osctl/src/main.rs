@@ -1,9 +1,11 @@
 //! The Corten client: asks nodes through their API, and shows what they say.
 
 mod cli;
+mod comeback;
 mod commands;
 mod error;
 mod output;
+mod progress;
 #[cfg(test)]
 mod reference;
 mod session;

@@ -8,7 +8,7 @@ use tonic::{Response, Status};
 
 use crate::{
     error::CommandError,
-    output::{Answer, Format},
+    output::{self, Answer, Format},
     text::parse_span,
 };
 
@@ -157,6 +157,11 @@ impl Session {
         Ok(())
     }
 
+    /// The nodes as the caller named them.
+    pub(crate) fn names(&self) -> Vec<String> {
+        self.targets.iter().filter_map(|addresses| addresses.first().cloned()).collect()
+    }
+
     /// No limit on how long an answer may take to begin: for uploads.
     pub(crate) fn patient(mut self) -> Self {
         self.timeout = Duration::MAX;
@@ -179,6 +184,25 @@ impl Session {
             }
         }
         answers
+    }
+
+    /// Ask one node after the other, and stop at the first that fails: what went wrong there would go wrong on the next.
+    pub(crate) async fn each_in_turn(
+        &self,
+        ask: impl AsyncFn(Client) -> Result<(), CommandError>,
+    ) -> Result<(), CommandError> {
+        let mut rest = self.names();
+        for addresses in &self.targets {
+            rest.remove(0);
+            let done = async { ask(self.connect(addresses).await?).await };
+            if let Err(error) = done.await {
+                if !rest.is_empty() {
+                    output::say(&format!("left alone: {}", rest.join(", ")));
+                }
+                return Err(error);
+            }
+        }
+        Ok(())
     }
 
     /// The first of these addresses that can be connected to.

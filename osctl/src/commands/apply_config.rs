@@ -1,14 +1,16 @@
-//! `osctl apply-config`: a machine gets its config.
+//! `osctl apply-config`: a machine gets its config. One that runs from an install medium is then watched.
 
-use std::{fs, io::Read as _, path::Path};
+use std::{cell::RefCell, fs, io::Read as _, path::Path};
 
 use corten_api::v1::{self, ChangeEffect};
-use corten_client::ExitCode;
+use corten_client::{Client, ExitCode};
+use futures::future::join_all;
 
 use crate::{
     error::CommandError,
     output::{self, Answer, Format},
-    session::{Global, InsecureArgs, answer},
+    progress::{End, Meter, follow},
+    session::{Global, InsecureArgs, answer, is_away},
 };
 
 /// What to do about changes that need a reboot.
@@ -32,6 +34,9 @@ pub(crate) struct Args {
     /// What to do about changes that need a reboot
     #[arg(long, default_value = "auto")]
     mode: Mode,
+    /// Return as soon as the machine has the config; else an installation that it starts is watched to its end
+    #[arg(long)]
+    no_wait: bool,
     #[command(flatten)]
     insecure: InsecureArgs,
 }
@@ -53,15 +58,51 @@ pub(crate) async fn run(args: &Args, global: &Global) -> Result<(), CommandError
     };
     let request =
         v1::ApplyConfigRequest { config, name: args.file.clone(), mode: mode.into(), dry_run: args.dry_run };
-    let answers =
-        session.each(async |client| answer(&client, client.config().apply(request.clone())).await).await;
+    let connections = RefCell::new(Vec::new());
+    let answers = session
+        .each(async |client| {
+            let response = answer(&client, client.config().apply(request.clone())).await?;
+            connections.borrow_mut().push(client);
+            Ok(response)
+        })
+        .await;
     if session.format == Format::Table {
         for answer in &answers.ok {
             answer.value.warnings.iter().for_each(|warning| output::say(&problem(&answer.node, warning)));
         }
     }
     output::print_values(session.format, &answers.ok, || view(args.dry_run, &answers.ok))?;
-    answers.result()
+    answers.result()?;
+    // Only a machine without a config can be one that runs from an install medium.
+    if args.dry_run || args.no_wait || !args.insecure.insecure {
+        return Ok(());
+    }
+    let connections = connections.into_inner();
+    let watched = join_all(connections.iter().map(|client| watch(client, session.several()))).await;
+    let failed: Vec<_> = watched.into_iter().filter_map(Result::err).collect();
+    if failed.is_empty() { Ok(()) } else { Err(CommandError::Nodes(failed)) }
+}
+
+/// Watch the installation that the config started, if it did.
+async fn watch(client: &Client, several: bool) -> Result<(), CommandError> {
+    let stream = answer(client, client.storage().watch_install(v1::WatchInstallRequest {})).await;
+    let stream = match stream {
+        Ok(stream) => stream,
+        Err(error) if runs_from_disk(&error) => return Ok(()),
+        Err(error) => return Err(error),
+    };
+    let mut meter = Meter::new(client.node(), several);
+    if follow(client, &mut meter, stream).await? == End::Broken {
+        meter.clear();
+        meter.say("went down; its console tells how the installation ended");
+    }
+    Ok(())
+}
+
+/// Is this the answer of a machine that does not install anything? It either says so, or it has its certificates by
+/// now and wants one of its caller.
+fn runs_from_disk(error: &CommandError) -> bool {
+    is_away(error) || matches!(error.exit_code(), ExitCode::NotFound | ExitCode::Tls)
 }
 
 /// The text of a file, or of stdin for `-`.
@@ -83,8 +124,12 @@ fn problem(node: &str, warning: &v1::ConfigProblem) -> String {
 fn view(dry_run: bool, answers: &[Answer<v1::ApplyConfigResponse>]) -> String {
     let mut text = String::new();
     for Answer { node, value } in answers {
+        let mut messages = value.messages.iter();
         let done = match (value.changes.is_empty(), dry_run) {
-            (true, _) if value.generation == 0 => "nothing to change".to_owned(),
+            // The machine's own words: a first config, or an installation.
+            (true, _) if value.generation == 0 => {
+                messages.next().cloned().unwrap_or_else(|| "nothing to change".to_owned())
+            }
             (_, true) => "would change".to_owned(),
             (_, false) => format!("applied as generation {}", value.generation),
         };
@@ -92,7 +137,7 @@ fn view(dry_run: bool, answers: &[Answer<v1::ApplyConfigResponse>]) -> String {
         for change in &value.changes {
             text.push_str(&format!("  {}\n", line(change)));
         }
-        for message in &value.messages {
+        for message in messages {
             text.push_str(&format!("  {message}\n"));
         }
         if value.needs_reboot {
@@ -153,6 +198,13 @@ mod tests {
         let answers = [Answer { node: "n1".to_owned(), value }];
         insta::assert_snapshot!(view(false, &answers));
         assert!(view(true, &answers).starts_with("n1: would change\n"));
+    }
+
+    #[test]
+    fn an_installation_shows_its_plan() {
+        let messages = ["would install to /dev/vda:", "ESP 1 GiB", "ROOT-A 1 GiB"].map(str::to_owned).into();
+        let value = v1::ApplyConfigResponse { messages, ..Default::default() };
+        insta::assert_snapshot!(view(true, &[Answer { node: "n1".to_owned(), value }]));
     }
 
     #[test]

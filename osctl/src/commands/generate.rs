@@ -9,7 +9,7 @@ use std::{
 };
 
 use corten_client::{Context, Contexts};
-use corten_config::{Endpoint, GenOptions, GenerateError, generate};
+use corten_config::{DiskSelector, Endpoint, GenOptions, GenerateError, generate};
 use corten_pki::SecretsBundle;
 
 use crate::{error::CommandError, output, session::Global, text::parse_span};
@@ -17,7 +17,7 @@ use crate::{error::CommandError, output, session::Global, text::parse_span};
 #[derive(Debug, clap::Subcommand)]
 pub(crate) enum Command {
     /// Make controlplane.yaml, worker.yaml and the context of a new cluster
-    Config(ConfigArgs),
+    Config(Box<ConfigArgs>),
     /// Make the secrets of a cluster, to generate configs from more than once
     Secrets(SecretsArgs),
 }
@@ -43,6 +43,10 @@ pub(crate) struct ConfigArgs {
     /// Address of the Corten API for the context; the host of the endpoint when neither -e nor this is given
     #[arg(long, value_name = "ADDRESS", value_delimiter = ',')]
     api: Vec<String>,
+    /// Disk that an install medium writes the system to: KEY=VALUE[,…], as in size=>=20GiB,transport=nvme, or
+    /// /dev/disk/by-id/NAME
+    #[arg(long, value_name = "DISK")]
+    install_disk: Option<DiskSelector>,
     /// Lifetime of the administrator's certificate [default: a year]
     #[arg(long, value_name = "TIME", value_parser = parse_span)]
     lifetime: Option<Duration>,
@@ -82,6 +86,7 @@ fn config(args: &ConfigArgs, global: &Global) -> Result<(), CommandError> {
     let mut options = GenOptions::new(&args.cluster, args.endpoint.clone(), secrets);
     options.single_node = args.single_node;
     options.additional_sans.clone_from(&args.sans);
+    options.install = args.install_disk.clone().map(Into::into);
     if let Some(lifetime) = args.lifetime {
         options.admin_lifetime = lifetime;
     }
@@ -208,6 +213,17 @@ mod tests {
         let (name, context) = contexts.get(None).unwrap();
         assert_eq!((name, context.endpoints.as_slice()), ("demo", &["10.0.0.1".to_owned()][..]));
         context.identity().unwrap();
+    }
+
+    #[test]
+    fn a_disk_to_install_to_is_written_and_a_wrong_one_is_told() {
+        let folder = tempfile::tempdir().unwrap();
+        gen_config(folder.path(), "--install-disk size=>=20GiB,transport=nvme").unwrap();
+        let text = fs::read_to_string(folder.path().join("worker.yaml")).unwrap();
+        assert!(text.contains("kind: Install\ndisk:\n  size: \">=20GiB\"\n  transport: nvme\n"), "{text}");
+        let line = "osctl gen config demo https://10.0.0.1:6443 --install-disk size=20G";
+        let error = Cli::try_parse_from(line.split_whitespace()).unwrap_err().to_string();
+        assert!(error.contains("did you mean 20GiB?"), "{error}");
     }
 
     #[test]

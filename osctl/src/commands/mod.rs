@@ -7,6 +7,7 @@ pub(crate) mod certificates;
 pub(crate) mod cluster;
 pub(crate) mod completions;
 pub(crate) mod config;
+pub(crate) mod disks;
 pub(crate) mod dmesg;
 pub(crate) mod events;
 pub(crate) mod generate;
@@ -20,10 +21,14 @@ pub(crate) mod logs;
 pub(crate) mod man;
 pub(crate) mod processes;
 pub(crate) mod reboot;
+pub(crate) mod reset;
+pub(crate) mod rollback;
 pub(crate) mod services;
 pub(crate) mod shutdown;
 pub(crate) mod status;
 pub(crate) mod support;
+pub(crate) mod update;
+pub(crate) mod upgrade;
 pub(crate) mod validate;
 pub(crate) mod version;
 
@@ -50,14 +55,19 @@ pub(crate) async fn run(cli: Cli) -> Result<(), CommandError> {
         Command::Get(args) => get::run(args, &global.session()?).await,
         Command::Services(args) => services::run(args, &global.session()?).await,
         Command::Logs(args) => logs::run(args, &global.session()?).await,
-        Command::Dmesg(args) => dmesg::run(args, &global.session()?).await,
+        Command::Dmesg(args) => dmesg::run(args, global).await,
         Command::Events(args) => events::run(args, &global.session()?).await,
         Command::Boot(args) => boot::run(args, global).await,
         Command::Processes(args) => processes::run(args, &global.session()?).await,
         Command::Certificates(args) => certificates::run(args, &global.session()?).await,
         Command::Images(command) => images::run(command, global).await,
-        Command::Reboot(args) => reboot::run(args, &global.session()?).await,
-        Command::Shutdown(args) => shutdown::run(args, &global.session()?).await,
+        Command::Reboot(args) => reboot::run(args, global).await,
+        Command::Shutdown(args) => shutdown::run(args, global).await,
+        Command::Disks(args) => disks::run(args, global).await,
+        Command::Upgrade(args) => upgrade::run(args, global).await,
+        Command::Update(command) => update::run(command, global).await,
+        Command::Rollback(args) => rollback::run(args, &global.session()?).await,
+        Command::Reset(args) => reset::run(args, global).await,
         Command::Support(args) => support::run(args, &global.session()?).await,
         Command::Cluster(command) => cluster::run(command, global).await,
         Command::Config(command) => config::run(command, global),

@@ -3,17 +3,14 @@
 use std::time::Duration;
 
 use corten_api::v1;
-use corten_client::{Client, ExitCode};
-use tokio::time::{Instant, sleep, timeout_at};
 
 use crate::{
+    comeback::Comeback,
     error::CommandError,
     output,
-    session::{Session, answer, is_away},
+    session::{Global, InsecureArgs, answer},
     text::{parse_span, span},
 };
-
-const POLL: Duration = Duration::from_millis(500);
 
 /// Reboot nodes.
 #[derive(Debug, clap::Args)]
@@ -24,39 +21,22 @@ pub(crate) struct Args {
     /// Do not wait for services to stop
     #[arg(long)]
     force: bool,
+    #[command(flatten)]
+    insecure: InsecureArgs,
 }
 
-pub(crate) async fn run(args: &Args, session: &Session) -> Result<(), CommandError> {
+pub(crate) async fn run(args: &Args, global: &Global) -> Result<(), CommandError> {
+    let session = global.session_or(&args.insecure)?;
     let request = v1::RebootRequest { force: args.force };
-    let start = Instant::now();
     let answers = session
         .each(async |client| {
             let boot_id = answer(&client, client.machine().reboot(request)).await?.boot_id;
             output::say(&format!("{}: rebooting", client.node()));
             let Some(wait) = args.wait else { return Ok(()) };
-            let late = |_| CommandError::Failed {
-                code: corten_api::codes::TIMEOUT,
-                message: format!("{}: not ready within {}", client.node(), span(wait)),
-                exit_code: ExitCode::Timeout,
-                hint: format!("'osctl -n {} status' tells why, or else its console", client.node()),
-            };
-            timeout_at(start + wait, back(&client, &boot_id)).await.map_err(late)??;
-            output::say(&format!("{}: ready after {}", client.node(), span(start.elapsed())));
+            let took = Comeback::new(&client, &boot_id, wait).ready().await?;
+            output::say(&format!("{}: ready after {}", client.node(), span(took)));
             Ok(())
         })
         .await;
     answers.result()
-}
-
-/// Wait until the node answers from another boot, and is ready.
-async fn back(client: &Client, boot_id: &str) -> Result<(), CommandError> {
-    loop {
-        match answer(client, client.machine().status(v1::StatusRequest {})).await {
-            Ok(status) if status.boot_id != boot_id && status.ready => return Ok(()),
-            Ok(_) => {}
-            Err(error) if is_away(&error) => {}
-            Err(error) => return Err(error),
-        }
-        sleep(POLL).await;
-    }
 }

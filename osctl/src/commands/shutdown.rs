@@ -5,7 +5,7 @@ use corten_api::v1;
 use crate::{
     error::CommandError,
     output,
-    session::{Session, answer},
+    session::{Global, InsecureArgs, answer},
 };
 
 /// Power nodes off.
@@ -14,9 +14,12 @@ pub(crate) struct Args {
     /// Do not wait for services to stop
     #[arg(long)]
     force: bool,
+    #[command(flatten)]
+    insecure: InsecureArgs,
 }
 
-pub(crate) async fn run(args: &Args, session: &Session) -> Result<(), CommandError> {
+pub(crate) async fn run(args: &Args, global: &Global) -> Result<(), CommandError> {
+    let session = global.session_or(&args.insecure)?;
     let request = v1::ShutdownRequest { force: args.force };
     let answers =
         session.each(async |client| answer(&client, client.machine().shutdown(request)).await).await;
