@@ -5,6 +5,7 @@
 
 pub mod cmdline;
 pub mod cpio;
+pub mod digest;
 pub mod disk;
 pub mod elf;
 pub mod esp;

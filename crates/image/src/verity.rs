@@ -79,9 +79,7 @@ pub fn append(image: &Path) -> io::Result<RootHash> {
 
 fn digest_file(file: &mut File) -> io::Result<[u8; HASH]> {
     file.rewind()?;
-    let mut hash = Sha256::new();
-    io::copy(file, &mut hash)?;
-    Ok(hash.finalize().into())
+    crate::digest::sha256(file)
 }
 
 /// All levels of the tree, the widest first, and the root above them.

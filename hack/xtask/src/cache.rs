@@ -15,6 +15,7 @@ use std::path::{Path, PathBuf};
 use std::time::{Duration, SystemTime};
 
 use anyhow::{Context as _, Result, bail};
+use corten_image::digest::sha256;
 use sha2::{Digest as _, Sha256};
 
 use crate::progress::{self, Step};
@@ -66,10 +67,8 @@ impl Inputs {
     pub(crate) fn file(self, label: &str, path: &Path) -> Result<Self> {
         let mut file = File::open(path).with_context(|| format!("open {}", path.display()))?;
         let executable = file.metadata()?.permissions().mode() & 0o111 != 0;
-        let mut hash = Sha256::new();
-        io::copy(&mut file, &mut hash).with_context(|| format!("read {}", path.display()))?;
-        let this = self.value(label, [u8::from(executable)]);
-        Ok(this.value("contents", hash.finalize()))
+        let hash = sha256(&mut file).with_context(|| format!("read {}", path.display()))?;
+        Ok(self.value(label, [u8::from(executable)]).value("contents", hash))
     }
 
     /// Adds every file in a folder and below, by name and contents.
