@@ -44,9 +44,11 @@ pub(super) async fn wait(
     let mut said = String::new();
     let mut silent_since = None;
     while Instant::now() < comeback.deadline() {
-        let (text, silent) = match comeback::poll(ask(client)).await? {
-            None => ("the API does not answer".to_owned(), false),
-            Some((boot_id, status)) => match judge(before, &boot_id, &status) {
+        let (text, silent) = match comeback::poll(ask(client)).await {
+            // A new version that is broken may answer anything; the node falls back from it by itself.
+            Err(error) => (format!("the node answers with an error: {error}"), false),
+            Ok(None) => ("the API does not answer".to_owned(), false),
+            Ok(Some((boot_id, status))) => match judge(before, &boot_id, &status) {
                 Verdict::Kept(version) => {
                     return Ok(format!("{version} is healthy and stays, after {}", span(comeback.elapsed())));
                 }
