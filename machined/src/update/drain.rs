@@ -6,6 +6,8 @@
 
 use std::time::Duration;
 
+use corten_resources::network::HostnameStatus;
+use corten_store::Store;
 use k8s_openapi::api::core::v1::{Node, Pod};
 use kube::api::{EvictParams, ListParams, Patch, PatchParams};
 use kube::{Api, Client, ResourceExt as _};
@@ -40,11 +42,22 @@ fn failed(doing: &'static str) -> impl Fn(kube::Error) -> DrainError {
     move |source| DrainError::Call { doing, source: Box::new(source) }
 }
 
+/// Cordons this machine's node and moves its pods away, as well as it goes: what stays is ended by the shutdown. Tells what
+/// did not go.
+pub async fn empty(store: &Store, why: &str) -> Option<String> {
+    let hostname = store.get::<HostnameStatus>(HostnameStatus::ID)?;
+    match drain(&hostname.spec.hostname, why).await {
+        Ok(0) => None,
+        Ok(left) => Some(format!("{left} pods did not leave in time and are stopped with the machine")),
+        Err(failure) => Some(format!("the node was not drained: {}", crate::run::chain(&failure))),
+    }
+}
+
 /// Cordons the node and moves its pods away. Tells how many pods are left.
 ///
 /// # Errors
 /// When Kubernetes cannot be asked.
-pub async fn drain(node: &str, why: &str) -> Result<usize, DrainError> {
+async fn drain(node: &str, why: &str) -> Result<usize, DrainError> {
     let client = client::connect().await?;
     cordon(&client, node, why).await?;
     let nodes: Api<Node> = Api::all(client.clone());

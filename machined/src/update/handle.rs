@@ -343,6 +343,11 @@ impl Updates {
         .await
     }
 
+    /// Version of the update that somebody is sending right now.
+    pub fn being_written(&self) -> Option<String> {
+        self.inner.in_use(|_| true)
+    }
+
     /// Version and bytes of the transfer that is going on.
     pub fn transfer(&self) -> Option<(String, u64, u64)> {
         let current = self.inner.current();
@@ -387,6 +392,13 @@ impl Inner {
 
     fn current(&self) -> std::sync::MutexGuard<'_, Option<Current>> {
         self.current.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Version of the transfer that this is true of, unless nobody has written to it for a while.
+    fn in_use(&self, which: impl Fn(&Current) -> bool) -> Option<String> {
+        let current = self.current();
+        let current = current.as_ref().filter(|current| current.last.elapsed() < IDLE && which(current))?;
+        Some(current.transfer.manifest.version.to_string())
     }
 
     fn with_current<T>(
@@ -485,11 +497,8 @@ impl Inner {
     ) -> Result<Facts, UpdateError> {
         let denied = system.meta_file().load()?.record::<Denylist>()?.unwrap_or_default().0;
         let running = entries.iter().filter(|entry| entry.root_hash.as_str() == self.running);
-        let current = self.current();
         // The same bundle goes on; another one waits until this one was left.
-        let in_use = |current: &&Current| current.upload != upload && current.last.elapsed() < IDLE;
-        let busy = current.as_ref().filter(in_use);
-        let busy = busy.map(|current| current.transfer.manifest.version.to_string());
+        let busy = self.in_use(|current| current.upload != upload);
         Ok(Facts {
             root_hash: self.running.clone(),
             slot_size,

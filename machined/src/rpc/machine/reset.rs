@@ -5,13 +5,15 @@ use std::sync::Arc;
 use corten_api::v1::{self, Progress, ResetRequest};
 use corten_api::{codes, error};
 use corten_resources::block::DiskStatus;
+use corten_resources::k8s::KubernetesConfig;
 use corten_resources::runtime::MACHINE;
 use corten_store::Resource;
-use futures::stream;
+use futures::{StreamExt as _, stream};
 use tonic::{Request, Response, Status};
 
 use crate::node::{Node, PowerAction, PowerRequest, WipeMethod, WipePlan};
 use crate::rpc::{Answers, audit};
+use crate::update::drain;
 
 pub(super) fn reset(
     node: &Node,
@@ -23,9 +25,29 @@ pub(super) fn reset(
     let disks = node.store.list::<DiskStatus>();
     let wipe = plan(&request, node.started_from.medium.is_some(), &disks)?;
     let action = if request.power_off { PowerAction::PowerOff } else { PowerAction::Reboot };
-    let messages = [erases(&wipe), goes_down(&wipe, action)];
-    node.power.ask_after_answer(PowerRequest { action, force: request.force, wipe: Some(wipe) });
-    Ok(Response::new(Box::pin(stream::iter(messages.map(Ok)))))
+    let first = erases(&wipe);
+    let left = leave(node.clone(), PowerRequest { action, force: request.force, wipe: Some(wipe.clone()) });
+    let last = stream::once(left).map(move |left| left.into_iter().chain([goes_down(&wipe, action)]));
+    let messages = stream::iter([first]).chain(last.flat_map(stream::iter));
+    Ok(Response::new(Box::pin(messages.map(Ok))))
+}
+
+/// Leaves the cluster as well as it goes, and asks for the way down; tells what did not go. A task of its own, which runs
+/// even when nobody listens.
+fn leave(node: Node, request: PowerRequest) -> impl Future<Output = Option<Progress>> {
+    let leaving = tokio::spawn(async move {
+        let in_cluster = node.store.get::<KubernetesConfig>("local").is_some();
+        let message = match in_cluster && !request.force {
+            true => drain::empty(&node.store, "reset").await,
+            false => None,
+        };
+        node.power.ask_after_answer(request);
+        message
+    });
+    async {
+        let message = leaving.await.unwrap_or_else(|panic| Some(panic.to_string()))?;
+        Some(Progress { step: "drain".into(), message, ..Progress::default() })
+    }
 }
 
 /// What must not be cut off by a wipe.
@@ -33,6 +55,10 @@ fn refuse_when_busy(node: &Node) -> Result<(), Status> {
     if node.power.current().is_some() {
         let hint = "wait until the machine is back, and ask again";
         return Err(error::status(codes::MACHINE_STOPPING, "the machine is going down already", hint));
+    }
+    if let Some(version) = node.updates.being_written() {
+        let message = format!("an update to {version} is being written");
+        return Err(error::status(codes::UPDATE_RUNNING, message, "wait for it: osctl update status"));
     }
     if node.installs.is_running() {
         let hint = "wait for it: osctl status, or the console";

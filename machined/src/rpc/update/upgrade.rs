@@ -3,7 +3,6 @@
 use corten_api::v1::upgrade_request::Source;
 use corten_api::v1::{Progress, UpgradeRequest};
 use corten_api::{codes, error};
-use corten_resources::network::HostnameStatus;
 use corten_resources::runtime::MACHINE;
 use tokio::sync::mpsc;
 use tokio_stream::wrappers::ReceiverStream;
@@ -68,7 +67,11 @@ async fn run(node: &Node, request: UpgradeRequest, sender: &Sender) -> Result<St
         return Ok(format!("{version} is booted next: osctl reboot"));
     }
     if !request.no_drain {
-        empty(node, sender, &version).await;
+        let _ = sender.try_send(Ok(to_proto::step("drain", 0, 0)));
+        if let Some(message) = drain::empty(&node.store, &format!("update to {version}")).await {
+            tracing::warn!("{message}");
+            let _ = sender.try_send(Ok(Progress { step: "drain".into(), message, ..Progress::default() }));
+        }
     }
     node.power.ask_after_answer(PowerRequest { action: PowerAction::Reboot, ..PowerRequest::default() });
     Ok(format!("rebooting into {version}"))
@@ -99,17 +102,4 @@ async fn fetch(
         let _ = report.try_send(Ok(to_proto::step("fetch", offset, begun.total)));
     }
     Ok(begun.upload)
-}
-
-/// Pods that stay do not hold up an update: the shutdown ends them in order.
-async fn empty(node: &Node, sender: &Sender, version: &str) {
-    let Some(hostname) = node.store.get::<HostnameStatus>(HostnameStatus::ID) else { return };
-    let _ = sender.try_send(Ok(to_proto::step("drain", 0, 0)));
-    let message = match drain::drain(&hostname.spec.hostname, &format!("update to {version}")).await {
-        Ok(0) => return,
-        Ok(left) => format!("{left} pods did not leave in time and are stopped with the machine"),
-        Err(failure) => format!("the node was not drained: {}", crate::run::chain(&failure)),
-    };
-    tracing::warn!("{message}");
-    let _ = sender.try_send(Ok(Progress { step: "drain".into(), message, ..Progress::default() }));
 }
