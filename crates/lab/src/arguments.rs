@@ -1,7 +1,8 @@
 //! QEMU's command line for a node. A pure function, so that a saved machine is restored into the same one: the
 //! order of devices is part of the snapshot's format.
 
-use crate::spec::{Boot, Cache, NodeSpec, files};
+use crate::devices;
+use crate::spec::{Boot, NodeSpec, files};
 use crate::{Accel, Image};
 
 /// Firmware code of Debian's package ovmf.
@@ -30,11 +31,13 @@ pub(crate) fn arguments(spec: &NodeSpec, image: &Image, origin: Origin) -> Vec<S
     list.add("-m", format!("{}M", spec.memory_mib));
     boot(&mut list, spec, image);
     console_and_monitor(&mut list);
-    disk(&mut list, spec);
+    disks(&mut list, spec);
     network(&mut list, spec);
     list.add("-device", "virtio-rng-pci");
     list.add("-device", "i6300esb");
     list.add("-action", "watchdog=reset");
+    medium(&mut list, spec);
+    clock(&mut list, spec);
     if spec.config.is_some() {
         let name = corten_constants::FW_CFG_CONFIG;
         list.add("-fw_cfg", format!("name={name},file={}", spec.file(files::CONFIG)));
@@ -105,15 +108,32 @@ fn console_and_monitor(list: &mut Arguments) {
     list.add("-qmp", format!("unix:{},server=on,wait=off", files::QMP));
 }
 
-fn disk(list: &mut Arguments, spec: &NodeSpec) {
-    let Some(disk) = spec.disk else { return };
-    let cache = match disk.cache {
-        Cache::Unsafe => "unsafe",
-        Cache::Writeback => "writeback",
-    };
-    let file = spec.file(files::DISK);
-    list.add("-drive", format!("if=none,id=system,format=qcow2,discard=unmap,cache={cache},file={file}"));
-    list.add("-device", "virtio-blk-pci,drive=system,serial=system,bootindex=1");
+fn disks(list: &mut Arguments, spec: &NodeSpec) {
+    for device in devices::controllers(spec) {
+        list.add("-device", device.word());
+    }
+    for (index, disk) in spec.disks.iter().enumerate() {
+        let parts = devices::disk(spec, index, disk);
+        list.add("-blockdev", parts.block);
+        list.add("-device", parts.device.word());
+    }
+}
+
+/// Last, so that no other device moves when there is one.
+fn medium(list: &mut Arguments, spec: &NodeSpec) {
+    let Some(parts) = devices::medium(spec) else { return };
+    if let Some(controller) = parts.controller {
+        list.add("-device", controller.word());
+    }
+    list.add("-blockdev", parts.block);
+    list.add("-device", parts.device.word());
+}
+
+/// Without a zone, as `-rtc` wants it.
+fn clock(list: &mut Arguments, spec: &NodeSpec) {
+    if let Some(clock) = spec.clock {
+        list.add("-rtc", format!("base={}", clock.strftime("%Y-%m-%dT%H:%M:%S")));
+    }
 }
 
 /// `restrict=on`: nothing that the guest sends leaves this machine; forwarded ports still work.
@@ -177,9 +197,17 @@ mod tests {
     }
 
     #[test]
+    fn a_clock_that_is_off_is_given_to_qemu() {
+        let mut spec = node();
+        assert!(!line(&spec, Origin::Reset).contains("-rtc"));
+        spec.clock = Some("2009-01-03T18:15:05Z".parse().unwrap());
+        assert!(line(&spec, Origin::Reset).contains("-rtc base=2009-01-03T18:15:05"));
+    }
+
+    #[test]
     fn a_node_may_lack_disk_and_config() {
         let mut spec = node();
-        spec.disk = None;
+        spec.disks.clear();
         let line = line(&spec, Origin::Incoming);
         assert!(!line.contains("virtio-blk") && !line.contains("-fw_cfg"), "{line}");
         assert!(line.ends_with("-incoming defer"), "{line}");

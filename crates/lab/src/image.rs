@@ -10,6 +10,7 @@ const KERNEL: &str = "vmlinuz";
 const INITRAMFS: &str = "initramfs";
 const CMDLINE: &str = "cmdline";
 const DISK: &str = "corten.raw";
+const ISO: &str = "corten.iso";
 
 /// Kernel, initramfs, command line and disk image that belong together.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -75,6 +76,15 @@ impl Image {
     #[must_use]
     pub fn disk(&self) -> Utf8PathBuf {
         self.dir.join(DISK)
+    }
+
+    /// The install medium.
+    ///
+    /// # Errors
+    /// When it was not built.
+    pub fn iso(&self) -> Result<Utf8PathBuf, LabError> {
+        let path = self.dir.join(ISO);
+        if path.exists() { Ok(path) } else { Err(LabError::NoImage { path }) }
     }
 
     /// The kernel's command line.

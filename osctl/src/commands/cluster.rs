@@ -89,7 +89,7 @@ async fn create(args: &CreateArgs, global: &Global) -> Result<(), CommandError> 
     let mut options = cluster::Options::new(&args.name, cluster::default_root(), image.map_err(failed)?);
     options.memory_mib = args.memory;
     options.cpus = args.cpus;
-    options.disk_gib = Some(args.disk);
+    options.disk = corten_lab::DiskSpec::system(Some(args.disk), corten_lab::Cache::Unsafe);
     options.maintenance = args.maintenance;
     if args.firmware {
         options.boot = Boot::Firmware;

@@ -2,7 +2,7 @@
 
 use super::{Cluster, Phase, State, api, check_name, forwards, material};
 use crate::node::write_private;
-use crate::spec::Forward;
+use crate::spec::{Cache, DiskSpec, Forward, Medium, Source};
 use crate::{Accel, Boot, Image, LabError, Node, NodeSpec, leftovers};
 use camino::Utf8PathBuf;
 use corten_constants::ports;
@@ -21,10 +21,12 @@ pub struct Options {
     pub memory_mib: u32,
     /// Processors of each node.
     pub cpus: u32,
-    /// Size of each node's disk; the image's own size when not given.
-    pub disk_gib: Option<u32>,
-    /// What a write to the disk means.
-    pub cache: crate::Cache,
+    /// The system disk of each node.
+    pub disk: DiskSpec,
+    /// Disks after the system disk.
+    pub more_disks: Vec<DiskSpec>,
+    /// The install medium.
+    pub medium: Option<Medium>,
     /// Direct kernel boot or firmware.
     pub boot: Boot,
     /// Leave the nodes without a config, in maintenance mode.
@@ -47,14 +49,28 @@ impl Options {
             image,
             memory_mib: 4096,
             cpus: 2,
-            disk_gib: Some(20),
-            cache: crate::Cache::Unsafe,
+            disk: DiskSpec::system(Some(20), Cache::Unsafe),
+            more_disks: Vec::new(),
+            medium: None,
             boot: Boot::Direct,
             maintenance: false,
             forwards: Vec::new(),
             extra_config: String::new(),
             extra_kernel_arguments: Vec::new(),
         }
+    }
+
+    /// The same machine as it comes from the shop: its disk is blank, the install medium is in the CD drive, and it
+    /// starts in maintenance.
+    ///
+    /// # Errors
+    /// When the image has no ISO.
+    pub fn from_iso(mut self) -> Result<Self, LabError> {
+        self.medium = Some(Medium::cdrom(&self.image.iso()?));
+        self.disk.source = Source::Blank;
+        self.boot = Boot::Firmware;
+        self.maintenance = true;
+        Ok(self)
     }
 }
 
@@ -109,7 +125,8 @@ pub async fn prepare(options: &Options, progress: &(dyn Fn(&str) + Sync)) -> Res
         memory_mib: options.memory_mib,
         cpus: options.cpus,
         boot: options.boot,
-        disk: Some(crate::Disk { size_gib: options.disk_gib, cache: options.cache }),
+        disks: [&options.disk].into_iter().chain(&options.more_disks).cloned().collect(),
+        medium: options.medium.clone(),
         config: (!options.maintenance).then_some(config),
         kernel_arguments: options.extra_kernel_arguments.clone(),
         forwards,

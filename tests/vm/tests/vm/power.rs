@@ -26,7 +26,7 @@ async fn cut_and_return(node: &TestNode, round: usize, hold: std::time::Duration
 fn after_each_power_cut_the_node_is_ready_again_and_has_lost_no_object() {
     vm_test(async |lab| {
         let mut options = lab.options("cut");
-        options.cache = Cache::Writeback;
+        options.disk.cache = Cache::Writeback;
         let node = lab.bootstrapped_node(&options).await?;
         for round in 0..if long() { 10 } else { 2 } {
             let hold = std::time::Duration::from_millis(700 * u64::try_from(round)?);

@@ -1,7 +1,11 @@
 //! One machine: its folder, its QEMU process, its power switch.
 //!
-//! Folder: `state.json` (the [`NodeSpec`]), `image/` (kernel, initramfs and disk image, linked), `disk.qcow2`,
+//! Folder: `state.json` (the [`NodeSpec`]), `image/` (kernel, initramfs and disk image, linked), `disk-NAME.qcow2`
+//! (or `disk-NAME.raw`, `disk-NAME.base.raw` and `disk-NAME.writes` when writes are recorded), `medium.iso`,
 //! `config.yaml`, `console.log`, `console.sock`, `qmp.sock`, `qemu.pid`, `qemu.log`.
+
+mod disks;
+mod hotplug;
 
 use crate::arguments::{FIRMWARE_VARIABLES, Origin, arguments};
 use crate::console::{Console, Mark};
@@ -31,12 +35,16 @@ impl Node {
     /// # Errors
     /// When the folder is in use or cannot be written, or the disk cannot be made.
     pub fn create(spec: NodeSpec, image: &Image) -> Result<Self, LabError> {
+        spec.check()?;
         fs::create_dir_all(&spec.dir).map_err(LabError::file("make", &spec.dir))?;
         let image = image.pin(&spec.file(files::IMAGE))?;
         let node = Self { spec, image };
-        if let Some(disk) = node.spec.disk {
-            let base = Utf8Path::new(files::IMAGE).join("corten.raw");
-            disk::layer(&node.spec.file(files::DISK), &base, "raw", disk.size_gib)?;
+        node.spec.disks.iter().try_for_each(|disk| disk::create(&node.spec, disk))?;
+        if let Some(medium) = &node.spec.medium {
+            disk::link_or_copy(&medium.iso, &node.spec.file(files::MEDIUM))?;
+        }
+        if node.spec.boot == Boot::Firmware {
+            crate::image::copy(FIRMWARE_VARIABLES.into(), &node.spec.file(files::FIRMWARE_VARIABLES))?;
         }
         node.write_files()?;
         Ok(node)
@@ -47,40 +55,76 @@ impl Node {
     /// # Errors
     /// When the folder holds no complete node.
     pub fn open(dir: &Utf8Path) -> Result<Self, LabError> {
-        let path = dir.join(files::STATE);
-        let text = fs::read_to_string(&path).map_err(LabError::file("read", &path))?;
-        let spec: NodeSpec =
-            serde_json::from_str(&text).map_err(io::Error::from).map_err(LabError::file("read", &path))?;
+        let spec = read_spec(dir)?;
         let image = Image::open(&dir.join(files::IMAGE))?;
-        Ok(Self { spec: NodeSpec { dir: dir.to_owned(), ..spec }, image })
+        Ok(Self { spec, image })
     }
 
-    /// A node on top of a saved one: its disk is a layer over the saved disk. Nothing is started.
-    pub(crate) fn on_top_of(saved: &Node, spec: NodeSpec) -> Result<Self, LabError> {
+    /// A node on top of a saved one: its disks are layers over the saved disks. Nothing is started.
+    pub(crate) fn on_top_of(saved: &Node, mut spec: NodeSpec) -> Result<Self, LabError> {
         fs::create_dir_all(&spec.dir).map_err(LabError::file("make", &spec.dir))?;
         let image = saved.image.pin(&spec.file(files::IMAGE))?;
+        for disk in &mut spec.disks {
+            let below = saved.spec.file(&disk.file_name());
+            let format = if disk.record { "raw" } else { "qcow2" };
+            disk.record = false;
+            disk::layer(&spec.dir.join(disk.file_name()), Some((&below, format)), None)?;
+        }
+        for name in [files::MEDIUM, files::FIRMWARE_VARIABLES] {
+            if saved.spec.file(name).exists() {
+                crate::image::copy(&saved.spec.file(name), &spec.file(name))?;
+            }
+        }
         let node = Self { spec, image };
-        disk::layer(&node.spec.file(files::DISK), &saved.spec.file(files::DISK), "qcow2", None)?;
         node.write_files()?;
         Ok(node)
     }
 
     fn write_files(&self) -> Result<(), LabError> {
-        if self.spec.boot == Boot::Firmware {
-            crate::image::copy(
-                Utf8Path::new(FIRMWARE_VARIABLES),
-                &self.spec.file(files::FIRMWARE_VARIABLES),
-            )?;
-        }
         if let Some(config) = &self.spec.config {
             write_private(&self.spec.file(files::CONFIG), config)?;
         }
-        let state = serde_json::to_string_pretty(&self.spec).map_err(io::Error::from);
-        let path = self.spec.file(files::STATE);
-        write_private(&path, &state.map_err(LabError::file("write", &path))?)
+        write_spec(&self.spec)
     }
 
-    /// What the node is made of.
+    /// What the node is made of now: another handle may have changed it since this one was made.
+    ///
+    /// # Errors
+    /// When the node's folder cannot be read.
+    pub fn current(&self) -> Result<NodeSpec, LabError> {
+        read_spec(&self.spec.dir)
+    }
+
+    /// Rebuilds a node that is off: other boot, clock, memory, kernel arguments, config, medium ... All handles of
+    /// the node see it at the next power on. Disks stay as they were made, except where the firmware boots from.
+    ///
+    /// # Errors
+    /// When the node runs, or QEMU could not make what is wanted.
+    pub fn change(&self, change: impl FnOnce(&mut NodeSpec)) -> Result<(), LabError> {
+        self.need_off()?;
+        self.rewrite(change)
+    }
+
+    fn rewrite(&self, change: impl FnOnce(&mut NodeSpec)) -> Result<(), LabError> {
+        let mut spec = self.current()?;
+        change(&mut spec);
+        spec.check()?;
+        let variables = spec.file(files::FIRMWARE_VARIABLES);
+        if spec.boot == Boot::Firmware && !variables.exists() {
+            crate::image::copy(FIRMWARE_VARIABLES.into(), &variables)?;
+        }
+        let image = self.image.clone();
+        Self { spec, image }.write_files()
+    }
+
+    fn need_off(&self) -> Result<(), LabError> {
+        if self.running() {
+            return Err(LabError::Unsupported(format!("node {} must be off for that", self.spec.name)));
+        }
+        Ok(())
+    }
+
+    /// What the node was made of when this handle was.
     #[must_use]
     pub fn spec(&self) -> &NodeSpec {
         &self.spec
@@ -147,8 +191,12 @@ impl Node {
             return Err(LabError::Unsupported(format!("node {} runs already", self.spec.name)));
         }
         let mark = self.console().mark();
+        let spec = self.current()?;
+        for disk in spec.disks.iter().filter(|disk| disk.record) {
+            disk::begin_log(&spec, disk)?;
+        }
         let mut command = Command::new(QEMU);
-        command.args(arguments(&self.spec, &self.image, origin)).current_dir(&self.spec.dir);
+        command.args(arguments(&spec, &self.image, origin)).current_dir(&spec.dir);
         tokio::task::spawn_blocking(move || run(QEMU, "qemu-system-x86", &mut command))
             .await
             .map_err(|error| LabError::Program { program: QEMU, output: error.to_string() })??;
@@ -234,28 +282,6 @@ impl Node {
         Qmp::connect(&self.spec.file(files::QMP)).await
     }
 
-    /// Overwrites bytes of the disk of a node that is off.
-    ///
-    /// # Errors
-    /// When the node runs or has no disk.
-    pub fn overwrite_disk(&self, offset: u64, length: u64, pattern: u8) -> Result<(), LabError> {
-        if self.running() {
-            return Err(LabError::Unsupported(format!("node {} has its disk open", self.spec.name)));
-        }
-        disk::overwrite(&self.spec.file(files::DISK), offset, length, pattern)
-    }
-
-    /// Cuts or lengthens the disk of a node that is off.
-    ///
-    /// # Errors
-    /// When the node runs or has no disk.
-    pub fn resize_disk(&self, mib: u32) -> Result<(), LabError> {
-        if self.running() {
-            return Err(LabError::Unsupported(format!("node {} has its disk open", self.spec.name)));
-        }
-        disk::resize(&self.spec.file(files::DISK), mib)
-    }
-
     /// Kills QEMU and removes the folder.
     ///
     /// # Errors
@@ -276,6 +302,21 @@ impl Node {
 
 pub(crate) fn no_qemu(source: io::Error) -> LabError {
     LabError::NoProgram { program: QEMU, package: "qemu-system-x86", source }
+}
+
+fn read_spec(dir: &Utf8Path) -> Result<NodeSpec, LabError> {
+    let path = dir.join(files::STATE);
+    let text = fs::read_to_string(&path).map_err(LabError::file("read", &path))?;
+    let spec = serde_json::from_str(&text).map_err(io::Error::from);
+    // The folder may have been moved.
+    let spec: NodeSpec = spec.map_err(LabError::file("read", &path))?;
+    Ok(NodeSpec { dir: dir.to_owned(), ..spec })
+}
+
+fn write_spec(spec: &NodeSpec) -> Result<(), LabError> {
+    let path = spec.file(files::STATE);
+    let text = serde_json::to_string_pretty(spec).map_err(io::Error::from);
+    write_private(&path, &text.map_err(LabError::file("write", &path))?)
 }
 
 /// Writes a file that only its owner may read: configs hold private keys.

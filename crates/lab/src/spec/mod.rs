@@ -1,6 +1,12 @@
 //! What a node is made of: plain data, kept in the node's `state.json`.
 
-use crate::Accel;
+mod disk;
+mod medium;
+
+pub use disk::{BadSector, Bus, Cache, DiskSpec, Source};
+pub use medium::{Medium, MediumKind};
+
+use crate::{Accel, LabError};
 use camino::{Utf8Path, Utf8PathBuf};
 use serde::{Deserialize, Serialize};
 
@@ -12,26 +18,6 @@ pub enum Boot {
     Direct,
     /// UEFI firmware, boot loader, unified kernel image: what hardware does.
     Firmware,
-}
-
-/// What a write to the disk means.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case")]
-pub enum Cache {
-    /// A sync of the guest is ignored: quickest, for tests that never cut the power.
-    Unsafe,
-    /// A sync of the guest reaches the file: for tests that kill QEMU.
-    Writeback,
-}
-
-/// The system disk, a layer over the disk image.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase")]
-pub struct Disk {
-    /// Size of the disk; as small as the image itself when not given.
-    pub size_gib: Option<u32>,
-    /// What a write means.
-    pub cache: Cache,
 }
 
 /// A port of the guest that is reachable on loopback.
@@ -59,8 +45,12 @@ pub struct NodeSpec {
     pub cpus: u32,
     /// Direct kernel boot or firmware.
     pub boot: Boot,
-    /// The system disk; none for a machine that lacks one.
-    pub disk: Option<Disk>,
+    /// Its disks, the system disk first; none for a machine that lacks one.
+    pub disks: Vec<DiskSpec>,
+    /// The install medium, when one is in the machine.
+    pub medium: Option<Medium>,
+    /// What the machine's clock shows at power on; this machine's time when not given.
+    pub clock: Option<jiff::Timestamp>,
     /// Config that the node finds in QEMU's fw_cfg; without it, it starts in maintenance mode.
     pub config: Option<String>,
     /// Arguments after those of the image, with direct boot only.
@@ -80,7 +70,9 @@ impl NodeSpec {
             memory_mib: 4096,
             cpus: 2,
             boot: Boot::Direct,
-            disk: Some(Disk { size_gib: Some(20), cache: Cache::Unsafe }),
+            disks: vec![DiskSpec::system(Some(20), Cache::Unsafe)],
+            medium: None,
+            clock: None,
             config: None,
             kernel_arguments: Vec::new(),
             forwards: Vec::new(),
@@ -91,6 +83,31 @@ impl NodeSpec {
     #[must_use]
     pub fn host_port(&self, guest: u16) -> Option<u16> {
         self.forwards.iter().find(|forward| forward.guest == guest).map(|forward| forward.host)
+    }
+
+    /// A disk by its name.
+    ///
+    /// # Errors
+    /// When there is none of that name.
+    pub fn disk(&self, name: &str) -> Result<&DiskSpec, LabError> {
+        let found = self.disks.iter().find(|disk| disk.name == name);
+        found.ok_or_else(|| LabError::Unsupported(format!("node {} has no disk {name}", self.name)))
+    }
+
+    /// Refuses what QEMU could not make.
+    pub(crate) fn check(&self) -> Result<(), LabError> {
+        self.disks.iter().try_for_each(DiskSpec::check)?;
+        // The board's controller has six ports, and the last one is the CD drive's.
+        let sata = self.disks.iter().rposition(|disk| disk.bus == Bus::Sata);
+        if sata.is_some_and(|last| last > 4) {
+            return Err(LabError::Unsupported(format!("node {} has SATA disks behind its fifth", self.name)));
+        }
+        let mut names: Vec<&str> = self.disks.iter().map(|disk| disk.name.as_str()).collect();
+        names.sort_unstable();
+        if names.windows(2).any(|pair| pair[0] == pair[1]) {
+            return Err(LabError::Unsupported(format!("node {} has two disks of one name", self.name)));
+        }
+        Ok(())
     }
 
     pub(crate) fn file(&self, name: &str) -> Utf8PathBuf {
@@ -106,9 +123,9 @@ pub(crate) mod files {
     pub(crate) const QMP: &str = "qmp.sock";
     pub(crate) const CONSOLE: &str = "console.log";
     pub(crate) const CONSOLE_SOCKET: &str = "console.sock";
-    pub(crate) const DISK: &str = "disk.qcow2";
     pub(crate) const CONFIG: &str = "config.yaml";
     pub(crate) const FIRMWARE_VARIABLES: &str = "firmware-variables.fd";
+    pub(crate) const MEDIUM: &str = "medium.iso";
     pub(crate) const IMAGE: &str = "image";
     pub(crate) const MEMORY: &str = "memory";
 }
