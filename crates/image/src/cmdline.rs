@@ -4,6 +4,9 @@ use serde::Deserialize;
 
 use crate::verity::RootHash;
 
+/// How the argument starts that names the root image.
+pub const ROOT_HASH: &str = "corten.roothash=";
+
 /// The list.
 #[derive(Debug, Clone, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -28,7 +31,7 @@ impl Arguments {
     pub fn line(&self, root: &RootHash) -> String {
         let arguments = self.arguments.iter().map(|argument| argument.value.as_str());
         let mut words: Vec<&str> = arguments.collect();
-        let root = format!("corten.roothash={root}");
+        let root = format!("{ROOT_HASH}{root}");
         words.push(&root);
         words.join(" ")
     }

@@ -1,11 +1,24 @@
-//! What an image calls itself: in its root, in the boot menu, and on the EFI partition.
+//! What an image calls itself: in its root, in the boot menu and on the install medium.
 
-/// The kernel image of this sequence number and version, as a path on the EFI partition.
-///
-/// The boot loader sorts entries by their file names, the highest first: the sequence number decides, whatever the
-/// versions are. It grows with every installation, upgrade and rollback.
-pub fn entry_path(sequence: u32, version: &str) -> String {
-    format!("EFI/Linux/corten-{sequence:06}-{version}.efi")
+use serde::{Deserialize, Serialize};
+
+/// What an install medium or a folder of the build holds.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct About {
+    /// The version of the system.
+    pub version: String,
+    /// What vouches for the root image, in hexadecimal.
+    pub root_hash: String,
+    /// The version of Kubernetes in it.
+    pub kubernetes: String,
+}
+
+impl About {
+    /// As a JSON document.
+    pub fn to_json(&self) -> String {
+        format!("{:#}\n", serde_json::json!(self))
+    }
 }
 
 /// The root's `/usr/lib/os-release`.
@@ -44,11 +57,5 @@ mod tests {
             assert!(!text.lines().any(|line| line.starts_with(field)), "{field}");
         }
         assert!(os_release("1.2.3").contains("\nVERSION_ID=1.2.3\n"));
-    }
-
-    #[test]
-    fn a_later_sequence_number_sorts_later_whatever_the_versions_are() {
-        assert_eq!(entry_path(1, "0.1.0"), "EFI/Linux/corten-000001-0.1.0.efi");
-        assert!(entry_path(10, "0.1.0") > entry_path(9, "0.2.0"));
     }
 }

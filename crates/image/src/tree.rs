@@ -45,6 +45,9 @@ pub enum TreeError {
     /// A path that does not start at the root, or that goes up.
     #[error("{0} is not an absolute, plain path")]
     Path(String),
+    /// Nothing is where something should be replaced.
+    #[error("{0} is not there")]
+    Missing(String),
     /// A node could not be written.
     #[error("write {path} of the tree")]
     Write {
@@ -78,6 +81,18 @@ impl Tree {
             None | Some(Node::Directory { mode: 0o755 }) => Ok(()),
             Some(_) => Err(TreeError::Duplicate(path.to_owned())),
         }
+    }
+
+    /// Puts another node where there is one already.
+    pub fn replace(&mut self, path: &str, node: Node) -> Result<(), TreeError> {
+        let there = self.nodes.get_mut(path).ok_or_else(|| TreeError::Missing(path.to_owned()))?;
+        *there = node;
+        Ok(())
+    }
+
+    /// Takes a node away. Whether there was one.
+    pub fn remove(&mut self, path: &str) -> bool {
+        self.nodes.remove(path).is_some()
     }
 
     /// Every node, by path.
@@ -141,6 +156,16 @@ mod tests {
         let mode = |path: &str| fs::metadata(folder.path().join(path)).unwrap().permissions().mode() & 0o7777;
         assert_eq!((mode("root"), mode("root/a"), mode("root/a/b")), (0o700, 0o755, 0o644));
         assert_eq!(fs::read_to_string(folder.path().join("link/b")).unwrap(), "x");
+    }
+
+    #[test]
+    fn only_what_is_there_is_replaced_or_removed() {
+        let mut tree = Tree::default();
+        tree.add("/a", bytes("x")).unwrap();
+        tree.replace("/a", bytes("y")).unwrap();
+        assert_eq!(tree.nodes().next(), Some(("/a", &bytes("y"))));
+        assert!(matches!(tree.replace("/b", bytes("y")), Err(TreeError::Missing(_))));
+        assert!(tree.remove("/a") && !tree.remove("/a"));
     }
 
     #[test]

@@ -18,6 +18,15 @@ pub struct Parts<'a> {
     pub kernel: &'a [u8],
 }
 
+/// The section with [`Parts::command_line`].
+pub const COMMAND_LINE: &[u8; 8] = b".cmdline";
+/// The section with [`Parts::uname`].
+pub const UNAME: &[u8; 8] = b".uname\0\0";
+/// The section with [`Parts::initramfs`].
+pub const INITRAMFS: &[u8; 8] = b".initrd\0";
+/// The section with [`Parts::kernel`].
+pub const KERNEL: &[u8; 8] = b".linux\0\0";
+
 /// Why a stub cannot be used.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum UkiError {
@@ -33,6 +42,9 @@ pub enum UkiError {
     /// Sizes and addresses in a PE file have 32 bits.
     #[error("the image would be larger than 4 GiB")]
     TooLarge,
+    /// A part is not in the image.
+    #[error("the image has no section {0}")]
+    NoSection(&'static str),
 }
 
 const SECTION_HEADER: usize = 40;
@@ -43,10 +55,10 @@ const CHARACTERISTICS: u32 = 0x4000_0040;
 pub fn build(stub: &[u8], parts: &Parts<'_>) -> Result<Vec<u8>, UkiError> {
     let sections = [
         (b".osrel\0\0", parts.os_release),
-        (b".cmdline", parts.command_line),
-        (b".uname\0\0", parts.uname),
-        (b".initrd\0", parts.initramfs),
-        (b".linux\0\0", parts.kernel),
+        (COMMAND_LINE, parts.command_line),
+        (UNAME, parts.uname),
+        (INITRAMFS, parts.initramfs),
+        (KERNEL, parts.kernel),
     ];
     let headers = Headers::read(stub)?;
     headers.check_room(sections.len())?;
@@ -74,6 +86,19 @@ pub fn build(stub: &[u8], parts: &Parts<'_>) -> Result<Vec<u8>, UkiError> {
     image[headers.pe + 6..headers.pe + 8].copy_from_slice(&count.to_le_bytes());
     put32(&mut image, headers.optional + 56, address); // size of the image in memory
     Ok(image)
+}
+
+/// The contents of a section of an image that [`build`] made.
+pub fn section<'a>(image: &'a [u8], name: &'static [u8; 8]) -> Result<&'a [u8], UkiError> {
+    let headers = Headers::read(image)?;
+    let at = |index: usize| headers.sections + index * SECTION_HEADER;
+    let found = (0..headers.count).map(at).find(|&at| image.get(at..at + 8) == Some(name));
+    let found = found.ok_or_else(|| {
+        let end = name.iter().position(|&byte| byte == 0).unwrap_or(name.len());
+        UkiError::NoSection(str::from_utf8(&name[..end]).unwrap_or_default())
+    })?;
+    let (size, offset) = (get32(image, found + 8)? as usize, get32(image, found + 20)? as usize);
+    image.get(offset..offset.saturating_add(size)).ok_or(UkiError::NotPe)
 }
 
 /// Where things are in the stub. See the PE format's specification.
@@ -152,14 +177,14 @@ fn pad(image: &mut Vec<u8>, to: u32) -> Result<(), UkiError> {
 }
 
 #[cfg(test)]
-mod tests {
+pub(crate) mod tests {
     use object::read::pe::PeFile64;
     use object::{Object, ObjectSection};
 
     use super::*;
 
     /// The smallest program that has what we look at: one section at 0x1000.
-    fn stub() -> Vec<u8> {
+    pub(crate) fn stub() -> Vec<u8> {
         let mut stub = vec![0; 0x600];
         put32(&mut stub, 0x3c, 0x40);
         stub[..2].copy_from_slice(b"MZ");
@@ -206,6 +231,19 @@ mod tests {
         assert!(found.windows(2).all(|pair| pair[0].1 + pair[0].2.len() as u64 <= pair[1].1), "no overlap");
         assert!(found.iter().all(|section| section.1 % 0x1000 == 0));
         assert_eq!(image.len() % 0x200, 0);
+    }
+
+    #[test]
+    fn a_part_reads_back_as_it_was() {
+        let image = build(&stub(), &PARTS).unwrap();
+        assert_eq!(section(&image, COMMAND_LINE), Ok(PARTS.command_line));
+        assert_eq!(section(&image, UNAME), Ok(PARTS.uname));
+        assert!(
+            section(&image, INITRAMFS) == Ok(PARTS.initramfs) && section(&image, KERNEL) == Ok(PARTS.kernel)
+        );
+        assert_eq!(section(&stub(), KERNEL), Err(UkiError::NoSection(".linux")));
+        assert_eq!(section(&image[..0x700], KERNEL), Err(UkiError::NotPe));
+        assert_eq!(section(b"", KERNEL), Err(UkiError::NotPe));
     }
 
     #[test]

@@ -22,6 +22,11 @@ const HASH: usize = 32;
 pub struct RootHash([u8; HASH]);
 
 impl RootHash {
+    /// The hash itself.
+    pub fn as_bytes(&self) -> &[u8; HASH] {
+        &self.0
+    }
+
     /// The UUID of the partition that holds the image: the first half of the hash. So a slot can
     /// only be mounted by the kernel command line that belongs to it.
     pub fn partition_uuid(&self) -> Uuid {

@@ -35,8 +35,8 @@ enum Task {
     Test(test::Args),
     /// Build the upstream programs: Kubernetes, containerd, runc, etcd, CNI plugins, CoreDNS, flannel
     Components,
-    /// Build the root image, the unified kernel image and the disk image
-    Image,
+    /// Build the root image, the disk image, the ISO and the update bundle
+    Image(image::Args),
     /// Measure boot, sizes, memory, RPC and store; write docs/specification.md
     Bench(bench::Args),
     /// Run what CI runs: format, lints, tidy, generated files, then every test
@@ -62,7 +62,7 @@ fn run() -> anyhow::Result<()> {
         Task::Demo(args) => demo::run(&args),
         Task::Test(args) => test::run(&args),
         Task::Components => components::run(),
-        Task::Image => image::run(),
+        Task::Image(args) => image::run(&args),
         Task::Bench(args) => bench::run(&args),
         Task::Ci(args) => ci::run(&args),
         Task::Tidy => tidy::run(),

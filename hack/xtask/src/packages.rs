@@ -76,6 +76,7 @@ const BUILD: &[Package] = &[
     any("protobuf-compiler"),            // containerd's client compiles its protos
     any("squashfs-tools"),               // the root file system
     at_least("systemd-boot-efi", "254"), // stub and boot loader
+    any("xorriso"),                      // the install medium
     any("xfsprogs"),                     // mkfs.xfs, in the image
 ];
 const KERNEL: &[Package] = &[any("cpio"), any("kmod"), any("xz-utils"), any("zstd")];

@@ -116,25 +116,7 @@ fn built(parts: &[Part], no_build: bool) -> Result<Artifacts> {
     if !no_build && parts.contains(&Part::Rpc) {
         programs::build()?;
     }
-    Ok(in_out())
-}
-
-/// What an earlier build left.
-fn in_out() -> Artifacts {
-    let out = |name| cache::out_dir().join(name);
-    Artifacts {
-        root: out("root.img"),
-        root_hash: out("roothash"),
-        vmlinuz: out("vmlinuz"),
-        initramfs: out("initramfs"),
-        cmdline: out("cmdline"),
-        uki: out("corten.efi"),
-        disk: out("corten.raw"),
-        sbom: out("sbom.spdx.json"),
-        workload: out("images/workload.tar"),
-        machined: out("bin/machined"),
-        osctl: out("bin/osctl"),
-    }
+    Ok(Artifacts::in_out())
 }
 
 fn keep(newer: Report) -> Result<()> {

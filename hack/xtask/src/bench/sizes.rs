@@ -22,7 +22,11 @@ pub(super) fn measure(artifacts: &Artifacts) -> Result<Section> {
         if figure.value < SMALL {
             continue;
         }
-        figures.push(if name == "root image" { figure.aim(Target::AtMost(150.0)) } else { figure });
+        figures.push(match name {
+            "root image" => figure.aim(Target::AtMost(150.0)),
+            "ISO" => figure.aim(Target::AtMost(200.0)),
+            _ => figure,
+        });
     }
     for program in &components::build_all()?.programs {
         let place = match program.place {

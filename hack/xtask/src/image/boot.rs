@@ -8,16 +8,19 @@ use corten_constants::VERSION;
 use corten_image::cmdline::Arguments;
 use corten_image::cpio;
 use corten_image::disk::{self, Contents};
-use corten_image::release;
+use corten_image::iso;
+use corten_image::release::About;
 use corten_image::uki::{self, Parts};
+use corten_image::variant::ABOUT;
 use corten_image::verity::RootHash;
+use installer::entry::EntryName;
 
 use super::root::Root;
 use crate::cache::{self, Inputs};
 use crate::kernel::{self, Kernel};
 
 /// Never a menu, and no editing of the command line.
-const LOADER_CONF: &str = "timeout 0\neditor no\n";
+pub(super) const LOADER_CONF: &str = "timeout 0\neditor no\n";
 const LEVEL: i32 = 19;
 
 /// The initramfs, compressed.
@@ -26,6 +29,10 @@ pub(crate) const INITRAMFS: &str = "initramfs";
 pub(crate) const CMDLINE: &str = "cmdline";
 /// Kernel, initramfs and command line in one EFI program.
 pub(crate) const UKI: &str = "corten.efi";
+/// The same for the install medium.
+pub(crate) const MEDIUM_UKI: &str = "medium.efi";
+/// The kernel image's os-release.
+pub(crate) const MENU_ENTRY: &str = "os-release";
 /// The disk image.
 pub(crate) const DISK: &str = "corten.raw";
 
@@ -38,6 +45,27 @@ pub(crate) struct Boot {
     pub cmdline: PathBuf,
     /// The file [`UKI`].
     pub uki: PathBuf,
+    /// The file [`MEDIUM_UKI`].
+    pub medium_uki: PathBuf,
+    /// The file [`MENU_ENTRY`].
+    pub menu_entry: PathBuf,
+    /// The file [`ABOUT`].
+    pub about: PathBuf,
+}
+
+impl Boot {
+    /// What [`assemble`] left in a folder.
+    pub(crate) fn in_folder(folder: &Path) -> Self {
+        let file = |name| folder.join(name);
+        Self {
+            initramfs: file(INITRAMFS),
+            cmdline: file(CMDLINE),
+            uki: file(UKI),
+            medium_uki: file(MEDIUM_UKI),
+            menu_entry: file(MENU_ENTRY),
+            about: file(ABOUT),
+        }
+    }
 }
 
 /// What the boot files are made of.
@@ -49,6 +77,8 @@ pub(crate) struct Ingredients<'a> {
     pub init: PathBuf,
     /// Name and version, for the boot menu.
     pub menu_entry: &'a str,
+    /// The version of Kubernetes.
+    pub kubernetes: &'a str,
     /// systemd's EFI stub.
     pub stub: PathBuf,
     /// What vouches for the root image.
@@ -59,19 +89,18 @@ pub(crate) struct Ingredients<'a> {
 pub(crate) fn files(ingredients: &Ingredients<'_>) -> Result<Boot> {
     let kernel = ingredients.kernel;
     let inputs = Inputs::new()
-        .value("version", "2")
+        .value("version", "3")
         .value("cmdline", ingredients.command_line()?)
         .value("os-release", ingredients.menu_entry)
+        .value("about", ingredients.about().to_json())
         .value("load", kernel.load.initramfs.join("\n"))
         .file("kernel", &kernel.vmlinuz)?
         .file("init", &ingredients.init)?
         .file("stub", &ingredients.stub)?
         .folder("modules", &kernel.initramfs_modules)?;
-    let result = cache::build("image/boot", &inputs, &[INITRAMFS, CMDLINE, UKI], |result| {
-        assemble(ingredients, result)
-    })?;
-    let file = |name| result.join(name);
-    Ok(Boot { initramfs: file(INITRAMFS), cmdline: file(CMDLINE), uki: file(UKI) })
+    let outputs = [INITRAMFS, CMDLINE, UKI, MEDIUM_UKI, MENU_ENTRY, ABOUT];
+    let result = cache::build("image/boot", &inputs, &outputs, |result| assemble(ingredients, result))?;
+    Ok(Boot::in_folder(&result))
 }
 
 /// Writes the boot files into a folder.
@@ -79,20 +108,35 @@ pub(crate) fn assemble(ingredients: &Ingredients<'_>, result: &Path) -> Result<(
     let kernel = ingredients.kernel;
     let line = ingredients.command_line()?;
     let initramfs = initramfs(kernel, &ingredients.init)?;
-    let parts = Parts {
-        os_release: ingredients.menu_entry.as_bytes(),
-        command_line: line.as_bytes(),
-        uname: kernel.release.as_bytes(),
-        initramfs: &initramfs,
-        kernel: &fs::read(&kernel.vmlinuz)?,
-    };
-    let uki = uki::build(&fs::read(&ingredients.stub)?, &parts).context("make the unified kernel image")?;
-    fs::write(result.join(UKI), uki)?;
+    let (vmlinuz, stub) = (fs::read(&kernel.vmlinuz)?, fs::read(&ingredients.stub)?);
+    let medium_line = format!("{line} {}", iso::ARGUMENT);
+    for (name, line) in [(UKI, &line), (MEDIUM_UKI, &medium_line)] {
+        let parts = Parts {
+            os_release: ingredients.menu_entry.as_bytes(),
+            command_line: line.as_bytes(),
+            uname: kernel.release.as_bytes(),
+            initramfs: &initramfs,
+            kernel: &vmlinuz,
+        };
+        let uki = uki::build(&stub, &parts).context("make the unified kernel image")?;
+        fs::write(result.join(name), uki)?;
+    }
     fs::write(result.join(CMDLINE), &line)?;
+    fs::write(result.join(MENU_ENTRY), ingredients.menu_entry)?;
+    fs::write(result.join(ABOUT), ingredients.about().to_json())?;
     Ok(fs::write(result.join(INITRAMFS), initramfs)?)
 }
 
 impl Ingredients<'_> {
+    /// What the image is, for the install medium.
+    pub(crate) fn about(&self) -> About {
+        About {
+            version: VERSION.to_owned(),
+            root_hash: self.root_hash.to_string(),
+            kubernetes: self.kubernetes.to_owned(),
+        }
+    }
+
     fn command_line(&self) -> Result<String> {
         let path = cache::workspace_root().join("kernel/cmdline.toml");
         let text = fs::read_to_string(path).context("read kernel/cmdline.toml")?;
@@ -165,7 +209,7 @@ pub(crate) fn disk(disk: &Disk<'_>) -> Result<PathBuf> {
 /// Writes the disk image into a folder.
 pub(crate) fn assemble_disk(disk: &Disk<'_>, result: &Path) -> Result<()> {
     let (uki, loader) = (fs::read(disk.uki)?, fs::read(disk.loader)?);
-    let name = release::entry_path(1, VERSION);
+    let name = format!("EFI/Linux/{}", EntryName::first(VERSION.parse()?));
     let esp: &[(&str, &[u8])] =
         &[("EFI/BOOT/BOOTX64.EFI", &loader), (&name, &uki), ("loader/loader.conf", LOADER_CONF.as_bytes())];
     let contents = Contents { esp, root: &disk.root.image, root_hash: disk.root_hash };

@@ -1,11 +1,11 @@
-//! `cargo xtask image`: root image, unified kernel image, disk image and what goes with them.
+//! `cargo xtask image`: root image, unified kernel image, disk image, ISO, update bundle and what goes with them.
 //!
 //! Each step is kept by the contents of what it is made from, and the results are placed in `_out`.
 //! The same commit makes the same bytes: times come from the commit, identities from hashes.
 
 use std::collections::BTreeMap;
 use std::fs;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::process::Command;
 
 use anyhow::{Context as _, Result, ensure};
@@ -13,6 +13,7 @@ use corten_constants::VERSION;
 use corten_image::manifest::Manifest;
 use corten_image::release;
 use corten_image::tree::Tree;
+use corten_image::variant::Variant;
 use corten_image::verity::RootHash;
 
 use crate::cache;
@@ -22,54 +23,44 @@ use crate::packages::{self, Group};
 use crate::progress::{self, Step};
 use crate::sbom;
 
+mod artifacts;
 pub(crate) mod boot;
 pub(crate) mod containers;
 pub(crate) mod debian;
 mod facts;
+pub(crate) mod iso;
 pub(crate) mod programs;
 pub(crate) mod root;
+mod set;
+mod update;
 
-use self::boot::{Disk, Ingredients};
+pub(crate) use self::artifacts::Artifacts;
+pub(crate) use self::update::Further;
+
+use self::boot::{Boot, Ingredients};
 use self::containers::Containers;
 use self::debian::Unpacked;
 use self::programs::Programs;
 use self::root::{Built, Root, Sources};
+use self::set::Set;
 
 const MANIFEST: &str = "crates/image/manifest.toml";
 const LOCK: &str = "crates/image/debian.lock";
 const BOOT_LOADER_PACKAGE: &str = "systemd-boot-efi";
 const CERTIFICATES_PACKAGE: &str = "ca-certificates";
 
-/// What a build leaves in `_out`.
-#[derive(Debug)]
-pub(crate) struct Artifacts {
-    /// Squashfs followed by its hash tree.
-    pub root: PathBuf,
-    /// The root hash, in hexadecimal.
-    pub root_hash: PathBuf,
-    /// The kernel.
-    pub vmlinuz: PathBuf,
-    /// The initramfs.
-    pub initramfs: PathBuf,
-    /// The kernel command line.
-    pub cmdline: PathBuf,
-    /// The unified kernel image.
-    pub uki: PathBuf,
-    /// A disk, sparse.
-    pub disk: PathBuf,
-    /// The bill of materials.
-    pub sbom: PathBuf,
-    /// The container image of test and demo pods.
-    pub workload: PathBuf,
-    /// PID 1.
-    pub machined: PathBuf,
-    /// The client.
-    pub osctl: PathBuf,
+/// Options of `cargo xtask image`.
+#[derive(Debug, clap::Args)]
+pub(crate) struct Args {
+    /// Also make an update to the next version: the same programs under another version number
+    #[arg(long)]
+    next: bool,
 }
 
 /// `cargo xtask image`.
-pub(crate) fn run() -> Result<()> {
+pub(crate) fn run(args: &Args) -> Result<()> {
     let artifacts = build()?;
+    let next = if args.next { build_further(&[Further::Next])? } else { Vec::new() };
     progress::header("Image");
     for (name, path) in artifacts.named() {
         // The disk image is sparse: what counts is what it takes.
@@ -78,26 +69,11 @@ pub(crate) fn run() -> Result<()> {
         let shown = path.strip_prefix(cache::workspace_root()).unwrap_or(path);
         progress::note(name, &format!("{:.1} MB  {}", size_in_mb(size), shown.display()));
     }
-    Ok(())
-}
-
-impl Artifacts {
-    /// Every artifact with its name.
-    pub(crate) fn named(&self) -> [(&'static str, &Path); 11] {
-        [
-            ("root image", &self.root),
-            ("root hash", &self.root_hash),
-            ("kernel", &self.vmlinuz),
-            ("initramfs", &self.initramfs),
-            ("command line", &self.cmdline),
-            ("unified kernel image", &self.uki),
-            ("disk image", &self.disk),
-            ("bill of materials", &self.sbom),
-            ("workload image", &self.workload),
-            ("machined", &self.machined),
-            ("osctl", &self.osctl),
-        ]
+    for folder in next {
+        let shown = folder.strip_prefix(cache::workspace_root()).unwrap_or(&folder);
+        progress::note("next version", &shown.display().to_string());
     }
+    Ok(())
 }
 
 #[expect(clippy::cast_precision_loss, reason = "shown with one digit after the point")]
@@ -107,24 +83,38 @@ fn size_in_mb(bytes: u64) -> f64 {
 
 /// Builds what is not in the cache, and places all of it in `_out`.
 pub(crate) fn build() -> Result<Artifacts> {
+    Ok(build_planned()?.1)
+}
+
+/// Further versions of the image in `_out`, for `_out/update`: the folders with them.
+pub(crate) fn build_further(wanted: &[Further]) -> Result<Vec<PathBuf>> {
+    let (plan, _) = build_planned()?;
+    update::further(&plan, wanted)
+}
+
+fn build_planned() -> Result<(Plan, Artifacts)> {
     let plan = prepare()?;
-    let root = root::image(&plan.tree, &plan.manifest, plan.epoch)?;
-    let root_hash = root.hash()?;
-    let files = boot::files(&plan.ingredients(root_hash))?;
-    let disk = boot::disk(&Disk { root: &root, root_hash, uki: &files.uki, loader: &plan.loader() })?;
-    place(&Artifacts {
-        root: root.image,
-        root_hash: root.hash,
-        vmlinuz: plan.kernel.vmlinuz,
-        initramfs: files.initramfs,
-        cmdline: files.cmdline,
-        uki: files.uki,
-        disk,
-        sbom: plan.sbom,
-        workload: plan.containers.workload,
+    let set = Set::cached(&plan)?;
+    let artifacts = Artifacts {
+        root: set.root.image,
+        root_hash: set.root.hash,
+        vmlinuz: plan.kernel.vmlinuz.clone(),
+        initramfs: set.boot.initramfs,
+        cmdline: set.boot.cmdline,
+        uki: set.boot.uki,
+        disk: set.disk,
+        iso: set.iso,
+        bundle: set.bundle,
+        about: set.boot.about,
+        stub: plan.stub(),
+        loader: plan.loader(),
+        menu_entry: set.boot.menu_entry,
+        sbom: plan.sbom.clone(),
+        workload: plan.containers.workload.clone(),
         machined: plan.programs.path("machined"),
         osctl: plan.programs.path("osctl"),
-    })
+    };
+    Ok((plan, artifacts.place()?))
 }
 
 /// Makes everything a second time, in another folder and from the same programs, and compares it with
@@ -132,36 +122,17 @@ pub(crate) fn build() -> Result<Artifacts> {
 pub(crate) fn check_reproducible() -> Result<()> {
     let plan = prepare()?;
     let step = Step::start("image", "making it a second time");
-    let first_root = root::image(&plan.tree, &plan.manifest, plan.epoch)?;
-    let first = boot::files(&plan.ingredients(first_root.hash()?))?;
-    let loader = plan.loader();
-    let root_hash = first_root.hash()?;
-    let first_disk = boot::disk(&Disk { root: &first_root, root_hash, uki: &first.uki, loader: &loader })?;
-
-    let second = tempfile::Builder::new().prefix("second-").tempdir_in(cache::out_dir())?;
-    let folder = second.path();
-    root::assemble(&plan.tree, &plan.manifest, plan.epoch, folder)?;
-    let second_root = Root::in_folder(folder);
-    let root_hash = second_root.hash()?;
-    boot::assemble(&plan.ingredients(root_hash), folder)?;
-    let uki = folder.join(boot::UKI);
-    boot::assemble_disk(&Disk { root: &second_root, root_hash, uki: &uki, loader: &loader }, folder)?;
-    let pairs = [
-        (&first_root.image, root::IMAGE),
-        (&first_root.hash, root::HASH),
-        (&first.initramfs, boot::INITRAMFS),
-        (&first.cmdline, boot::CMDLINE),
-        (&first.uki, boot::UKI),
-        (&first_disk, boot::DISK),
-    ];
+    let first = Set::cached(&plan)?;
+    let folder = tempfile::Builder::new().prefix("second-").tempdir_in(cache::out_dir())?;
+    let second = Set::anew(&plan, folder.path())?;
     packages::ensure(Group::Qemu)?;
-    for (path, name) in pairs {
-        let other = folder.join(name);
+    for (path, other) in first.files().into_iter().zip(second.files()) {
+        let name = path.file_name().unwrap_or_default().to_string_lossy();
         let differs = || format!("{name} is not the same when it is made again");
-        ensure!(fs::metadata(path)?.len() == fs::metadata(&other)?.len(), differs());
+        ensure!(fs::metadata(path)?.len() == fs::metadata(other)?.len(), differs());
         // Unlike cmp, it skips the holes, which are most of the disk image.
         let mut compare = Command::new("qemu-img");
-        compare.args(["compare", "-f", "raw", "-F", "raw"]).arg(path).arg(&other);
+        compare.args(["compare", "-f", "raw", "-F", "raw"]).arg(path).arg(other);
         progress::output(&mut compare).with_context(differs)?;
     }
     step.done("the same bytes");
@@ -169,6 +140,7 @@ pub(crate) fn check_reproducible() -> Result<()> {
 }
 
 /// All that an image is made of.
+#[derive(Debug)]
 struct Plan {
     programs: Programs,
     containers: Containers,
@@ -177,6 +149,8 @@ struct Plan {
     /// Folder with systemd's EFI programs.
     efi: PathBuf,
     menu_entry: String,
+    /// The version of Kubernetes.
+    kubernetes: String,
     sbom: PathBuf,
     epoch: u64,
     tree: Tree,
@@ -199,6 +173,7 @@ fn prepare() -> Result<Plan> {
         ("pause-image", Built::File(containers.pause.clone())),
         ("coredns-image", Built::File(containers.coredns.clone())),
         ("sbom", Built::File(sbom.clone())),
+        ("update-key", Built::Bytes(update::public_key()?)),
         ("component-versions", Built::Bytes(facts::component_versions(&components))),
         ("modules-load", Built::Bytes(boot::load_list(&kernel.load.root).into_bytes())),
         ("os-release", Built::Bytes(release::os_release(VERSION).into_bytes())),
@@ -210,7 +185,8 @@ fn prepare() -> Result<Plan> {
     let tree = root::tree(&manifest, &sources)?;
     let efi = package(&debian, BOOT_LOADER_PACKAGE)?.root.join("usr/lib/systemd/boot/efi");
     let menu_entry = release::menu_entry(VERSION);
-    Ok(Plan { programs, containers, kernel, manifest, efi, menu_entry, sbom, epoch, tree })
+    let kubernetes = components.program("kube")?.version.clone();
+    Ok(Plan { programs, containers, kernel, manifest, efi, menu_entry, kubernetes, sbom, epoch, tree })
 }
 
 impl Plan {
@@ -219,36 +195,25 @@ impl Plan {
             kernel: &self.kernel,
             init: self.programs.path("machined"),
             menu_entry: &self.menu_entry,
-            stub: self.efi.join("linuxx64.efi.stub"),
+            kubernetes: &self.kubernetes,
+            stub: self.stub(),
             root_hash,
         }
+    }
+
+    fn variant(&self, root: &Root, root_hash: RootHash, boot: &Boot) -> Result<Variant> {
+        let (uki, stub) = (fs::read(&boot.uki)?, fs::read(self.stub())?);
+        let about = self.ingredients(root_hash).about();
+        Ok(Variant::new(about, &root.image, &uki, stub)?)
+    }
+
+    fn stub(&self) -> PathBuf {
+        self.efi.join("linuxx64.efi.stub")
     }
 
     fn loader(&self) -> PathBuf {
         self.efi.join("systemd-bootx64.efi")
     }
-}
-
-/// Puts results where users and tests look for them.
-fn place(built: &Artifacts) -> Result<Artifacts> {
-    let out = cache::out_dir();
-    let to = |from: &Path, name: &str| {
-        let target = out.join(name);
-        cache::place(from, &target).map(|()| target)
-    };
-    Ok(Artifacts {
-        root: to(&built.root, "root.img")?,
-        root_hash: to(&built.root_hash, "roothash")?,
-        vmlinuz: to(&built.vmlinuz, "vmlinuz")?,
-        initramfs: to(&built.initramfs, "initramfs")?,
-        cmdline: to(&built.cmdline, "cmdline")?,
-        uki: to(&built.uki, "corten.efi")?,
-        disk: to(&built.disk, "corten.raw")?,
-        sbom: to(&built.sbom, "sbom.spdx.json")?,
-        workload: to(&built.workload, "images/workload.tar")?,
-        machined: to(&built.machined, "bin/machined")?,
-        osctl: to(&built.osctl, "bin/osctl")?,
-    })
 }
 
 fn manifest() -> Result<Manifest> {

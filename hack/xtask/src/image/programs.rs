@@ -21,6 +21,8 @@ const PROGRAMS: &[(&str, &str)] = &[
     ("corten-pause", "pause"),
     ("corten-workload", "corten-workload"),
 ];
+/// The feature of machined with which it fails on request.
+const FAULTS: &str = "machined/faults";
 /// A release without what makes it slow to compile.
 const DEV_PROFILE: &[&str] =
     &["inherits=\"release\"", "opt-level=1", "lto=false", "incremental=true", "codegen-units=16"];
@@ -43,10 +45,11 @@ const SETTINGS: &[&str] = &["Cargo.toml", "Cargo.lock", "rust-toolchain.toml", "
 
 /// Compiles what changed; programs of the same sources are taken from the cache.
 pub(crate) fn build() -> Result<Programs> {
-    let profile = env::var("CORTEN_PROFILE").unwrap_or_else(|_| "release".to_owned());
+    let profile = profile();
     let names: Vec<&str> = PROGRAMS.iter().map(|(_, program)| *program).collect();
     let folder = cache::build("image/programs", &inputs(&profile)?, &names, |result| {
-        let compiled = compile(&profile)?;
+        let packages: Vec<&str> = PROGRAMS.iter().map(|(package, _)| *package).collect();
+        let compiled = compile(&profile, &packages, &[])?;
         for name in &names {
             fs::copy(compiled.join(name), result.join(name)).with_context(|| format!("keep {name}"))?;
         }
@@ -73,8 +76,24 @@ fn inputs(profile: &str) -> Result<Inputs> {
     Ok(inputs)
 }
 
+/// machined with what makes it fail on request, which nothing that ships has.
+pub(crate) fn with_faults() -> Result<PathBuf> {
+    let profile = profile();
+    let inputs = inputs(&profile)?.value("features", FAULTS);
+    let folder = cache::build("image/faults", &inputs, &["machined"], |result| {
+        let compiled = compile(&profile, &["machined"], &["--features", FAULTS])?;
+        fs::copy(compiled.join("machined"), result.join("machined")).context("keep machined with faults")?;
+        Ok(())
+    })?;
+    Ok(folder.join("machined"))
+}
+
+fn profile() -> String {
+    env::var("CORTEN_PROFILE").unwrap_or_else(|_| "release".to_owned())
+}
+
 /// The folder with what cargo made.
-fn compile(profile: &str) -> Result<PathBuf> {
+fn compile(profile: &str, packages: &[&str], more: &[&str]) -> Result<PathBuf> {
     // A folder of its own: other flags than the ones of a plain `cargo build`, and another lock.
     let target = cache::out_dir().join("target");
     let mut command = Command::new(env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
@@ -85,9 +104,10 @@ fn compile(profile: &str) -> Result<PathBuf> {
             command.arg("--config").arg(format!("profile.image-dev.{setting}"));
         }
     }
-    for (package, _) in PROGRAMS {
+    for package in packages {
         command.args(["--package", package]);
     }
+    command.args(more);
     let flags = flags(&cache::workspace_root(), &cargo_home()?);
     command.env("CARGO_ENCODED_RUSTFLAGS", flags.join("\x1f"));
     // C code in crates, for what the compiler writes about where a file was.

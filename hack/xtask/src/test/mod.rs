@@ -12,7 +12,7 @@ use std::time::{Duration, Instant};
 use anyhow::{Result, bail};
 
 use crate::cache;
-use crate::image;
+use crate::image::{self, Further};
 use crate::packages::{self, Group};
 use crate::progress::{self, elapsed};
 
@@ -115,6 +115,7 @@ impl Tier {
                 if !args.no_build {
                     image::build()?;
                     image::check_reproducible()?;
+                    image::build_further(&Further::ALL)?;
                 }
                 Ok(())
             }
