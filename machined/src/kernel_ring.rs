@@ -35,6 +35,12 @@ impl KernelRing {
         let _ = self.live.send(record); // nobody may be listening
     }
 
+    /// The newest messages as lines, in at most `limit` bytes.
+    pub fn text(&self, limit: usize) -> String {
+        let kept: Vec<_> = self.kept.lock().unwrap_or_else(PoisonError::into_inner).iter().cloned().collect();
+        crate::boot::kernel_log::text(&kept, limit)
+    }
+
     /// The last `count` messages, oldest first, and with `follow` each new one. A follower that is too slow misses some:
     /// the sequence numbers show the gap.
     pub fn read(&self, count: usize, follow: bool) -> BoxStream<'static, Arc<Record>> {

@@ -4,6 +4,8 @@ pub mod apid;
 pub mod boot;
 pub mod controllers;
 pub mod dashboard;
+#[cfg(feature = "faults")]
+pub mod faults;
 pub mod images;
 pub mod kernel_ring;
 pub mod modprobe;

@@ -7,6 +7,7 @@ use corten_store::Store;
 use corten_supervisor::{EventBus, LogStore, SupervisorHandle};
 use tokio::sync::{Notify, watch};
 
+use crate::boot::record::Recorder;
 use crate::boot::timeline::Timeline;
 use crate::controllers::config::acquire::ConfigStore;
 use crate::controllers::install::Installs;
@@ -27,6 +28,8 @@ pub struct Node {
     pub events: EventBus,
     /// What the kernel wrote.
     pub kernel_log: KernelRing,
+    /// This boot's record on META, and those of the boots before.
+    pub recorder: Recorder,
     /// Config generations.
     pub config: ConfigStore,
     /// Whether this node is a member of etcd.

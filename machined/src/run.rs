@@ -13,6 +13,7 @@ use tokio::sync::watch;
 
 use crate::boot::cmdline::Cmdline;
 use crate::boot::modules::Loader;
+use crate::boot::record::Recorder;
 use crate::boot::timeline::Timeline;
 use crate::controllers::config::acquire::{Acquire, ConfigStore};
 use crate::controllers::install::{Installation, Installs};
@@ -28,12 +29,15 @@ use crate::controllers::runtime::persist::Persist;
 use crate::controllers::secrets::{api::ApiCertificate, kubernetes::KubernetesSecrets};
 use crate::controllers::{block, network, time, update};
 use crate::kernel_ring::KernelRing;
-use crate::node::{Node, Power, PowerRequest, StartedFrom};
+use crate::node::{Node, Power, PowerAction, PowerRequest, StartedFrom};
 use crate::update::Updates;
 use crate::{boot, native, own_log, rpc, shutdown};
 
 /// Between two attempts to serve the API.
 const RETRY: Duration = Duration::from_secs(1);
+
+/// For the last write of the boot's record.
+const RECORD: Duration = Duration::from_secs(2);
 
 /// A machine whose parts run.
 #[derive(Debug)]
@@ -51,6 +55,8 @@ pub fn main(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
             _ => ExitCode::FAILURE,
         };
     }
+    #[cfg(feature = "faults")]
+    crate::faults::at_start();
     let early = boot::early();
     let timeline = early.timeline.clone();
     let watchdog = early.watchdog.clone();
@@ -67,10 +73,24 @@ pub fn main(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
         tokio::spawn(press(running.node.power.clone()));
         let request = running.node.power.wait().await;
         let _ = running.controllers.send(true); // nobody listens when the controllers are gone already
+        record_end(&running.node.recorder, request.action).await;
         let parts =
             shutdown::Parts { supervisor: running.node.supervisor, logs: running.node.logs, watchdog };
         match shutdown::run(request, parts).await {}
     })
+}
+
+/// How this boot ended, for those after it. A disk that hangs does not keep the machine up.
+async fn record_end(recorder: &Recorder, action: PowerAction) {
+    let how = match action {
+        PowerAction::Reboot => "reboot",
+        PowerAction::PowerOff => "power off",
+    };
+    match tokio::time::timeout(RECORD, recorder.end(how)).await {
+        Ok(Ok(())) => {}
+        Ok(Err(error)) => tracing::warn!(error = chain(&error), "the end of this boot is not recorded"),
+        Err(_) => tracing::warn!("the end of this boot could not be recorded in time"),
+    }
 }
 
 /// Two workers are enough: the machine's own work is waiting.
@@ -94,12 +114,14 @@ pub(crate) fn node(timeline: Timeline) -> std::io::Result<(Node, Reaper)> {
     let reaper = Reaper::start()?;
     let events = EventBus::new();
     let supervisor = Supervisor::start(store.clone(), reaper.clone(), logs.clone(), events.clone());
+    let kernel_log = KernelRing::default();
     let node = Node {
         store,
         supervisor,
         logs,
         events,
-        kernel_log: KernelRing::default(),
+        recorder: Recorder::new(kernel_log.clone()),
+        kernel_log,
         config: ConfigStore::default(),
         member: Marker::default(),
         power: Power::default(),
@@ -119,6 +141,10 @@ fn start(early: boot::Early) -> std::io::Result<Running> {
     let (controllers, stop) = watch::channel(false);
     let modules = early.modules;
     runtime(&node, reaper, early.cmdline, modules.clone()).start(stop);
+    tokio::spawn(boot::heartbeat::run(node.store.clone(), early.heartbeat));
+    tokio::spawn(boot::record::begin(node.recorder.clone(), node.started_from.disk.clone()));
+    #[cfg(feature = "faults")]
+    crate::faults::in_runtime();
     tokio::spawn(serve(node.clone()));
     tokio::spawn(keep_kernel_log(node.clone()));
     if let Some(loader) = modules {
@@ -163,6 +189,8 @@ fn runtime(node: &Node, reaper: Reaper, cmdline: Cmdline, modules: Option<Loader
 
 /// Serves the API for ever: whatever ends it is told, and it starts again.
 async fn serve(node: Node) {
+    #[cfg(feature = "faults")]
+    crate::faults::hold("no-api").await;
     loop {
         let task = tokio::spawn(rpc::serve(node.clone(), paths::MACHINED_SOCKET));
         match task.await {

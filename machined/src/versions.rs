@@ -24,11 +24,16 @@ pub struct Components {
 
 /// Version of the image that runs, read once. On a machine that is not ours it is this program's own.
 pub fn version() -> &'static str {
-    static READ: LazyLock<String> = LazyLock::new(|| {
+    image_version().unwrap_or(corten_constants::VERSION)
+}
+
+/// The same; `None` where no image says it, such as in the initramfs.
+pub fn image_version() -> Option<&'static str> {
+    static READ: LazyLock<Option<String>> = LazyLock::new(|| {
         let text = std::fs::read_to_string(OS_RELEASE).unwrap_or_default();
-        os_release_version(&text).unwrap_or_else(|| corten_constants::VERSION.to_owned())
+        os_release_version(&text)
     });
-    &READ
+    READ.as_deref()
 }
 
 /// `VERSION_ID` of an os-release(5) that is ours.

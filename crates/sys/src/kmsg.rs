@@ -134,7 +134,13 @@ impl Level {
         }
     }
 
-    fn from_number(number: u32) -> Self {
+    /// The reverse of [`Level::as_str`].
+    pub fn from_name(name: &str) -> Option<Self> {
+        (0..8).map(Self::from_number).find(|level| level.as_str() == name)
+    }
+
+    /// From syslog's number; everything above 6 is for developers.
+    pub fn from_number(number: u32) -> Self {
         match number {
             0 => Self::Emergency,
             1 => Self::Alert,

@@ -1,4 +1,5 @@
-//! The end of a boot that cannot go on: one message on every console, a pause to read it, a reboot.
+//! The end of a boot that cannot go on: one message on every console and on META, a pause to
+//! read it, a reboot.
 
 use std::error::Error;
 use std::fs::OpenOptions;
@@ -13,7 +14,9 @@ const PAUSE: Duration = Duration::from_secs(10);
 
 /// Tells why this boot ends, and ends it.
 pub fn fatal(error: &dyn Error) -> ! {
-    say(&format!("corten: cannot boot: {}", chain(error)));
+    let reason = chain(error);
+    say(&format!("corten: cannot boot: {reason}"));
+    super::record::keep_fatal(&reason);
     say(&format!("corten: rebooting in {} seconds", PAUSE.as_secs()));
     std::thread::sleep(PAUSE);
     loop {

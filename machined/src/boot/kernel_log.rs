@@ -3,7 +3,7 @@
 
 use std::time::Duration;
 
-use corten_sys::kmsg::{Reader, Record};
+use corten_sys::kmsg::{Level, Reader, Record};
 use tracing::warn;
 
 const RETRY: Duration = Duration::from_secs(5);
@@ -29,6 +29,54 @@ pub fn line(record: &Record) -> String {
     format!("[{seconds:5}.{micros:06}] {}: {}", record.level.as_str(), record.message)
 }
 
+/// The newest lines that fit into `limit` bytes, oldest first, each with its line feed.
+pub fn text<R: std::borrow::Borrow<Record>>(records: &[R], limit: usize) -> String {
+    let mut size = 0;
+    let lines = records.iter().rev().map(|record| line(record.borrow()) + "\n").take_while(|line| {
+        size += line.len();
+        size <= limit
+    });
+    let mut lines: Vec<_> = lines.collect();
+    lines.reverse();
+    lines.concat()
+}
+
+/// The messages of a kept log, and then those of pstore that are newer. They are numbered from 0, since the kernel's
+/// numbers are not kept.
+pub fn parse(kept: &str, pstore: &str) -> Vec<Record> {
+    let mut records: Vec<_> = kept.lines().filter_map(parse_line).collect();
+    let last = records.last().map_or(0, |record| record.microseconds);
+    records.extend(pstore.lines().filter_map(parse_line).filter(|record| record.microseconds > last));
+    (0..).zip(&mut records).for_each(|(number, record)| record.sequence = number);
+    records
+}
+
+/// `[    5.140900] warning: text`, as [`line`] writes it, or `<4>[    5.140900] text`, as pstore does.
+fn parse_line(line: &str) -> Option<Record> {
+    let (prefix, rest) = line.split_once('[')?;
+    let (time, rest) = rest.split_once("] ")?;
+    let (seconds, micros) = time.trim().split_once('.')?;
+    let seconds: u64 = seconds.parse().ok()?;
+    let priority = prefix.strip_prefix('<').and_then(|prefix| prefix.strip_suffix('>'));
+    let (level, facility, message) = match priority {
+        Some(priority) => {
+            let priority: u32 = priority.parse().ok()?;
+            (Level::from_number(priority & 7), priority >> 3, rest)
+        }
+        None => {
+            let (level, message) = rest.split_once(": ")?;
+            (Level::from_name(level)?, 0, message)
+        }
+    };
+    Some(Record {
+        level,
+        facility: u8::try_from(facility).unwrap_or(u8::MAX),
+        sequence: 0,
+        microseconds: seconds.saturating_mul(1_000_000).saturating_add(micros.parse().ok()?),
+        message: message.to_owned(),
+    })
+}
+
 /// `next` keeps a record from being told twice when the reader starts again.
 async fn follow(reader: &mut Reader, next: &mut u64, sink: &mut impl FnMut(Record)) -> std::io::Error {
     loop {
@@ -45,9 +93,29 @@ async fn follow(reader: &mut Reader, next: &mut u64, sink: &mut impl FnMut(Recor
 
 #[cfg(test)]
 mod tests {
-    use corten_sys::kmsg::Level;
-
     use super::*;
+
+    fn record(microseconds: u64, message: &str) -> Record {
+        Record { level: Level::Warning, facility: 0, sequence: 0, microseconds, message: message.into() }
+    }
+
+    #[test]
+    fn a_kept_log_is_read_back_and_pstore_goes_on_where_it_ends() {
+        let kept = text(&[record(1_000_000, "a"), record(2_000_000, "b: c")], 1000);
+        let pstore = "<4>[    2.000000] b: c\n<0>[    3.000001] Kernel panic\nnonsense\n";
+        let records = parse(&kept, pstore);
+        let told: Vec<_> = records.iter().map(|r| (r.sequence, r.microseconds, r.message.as_str())).collect();
+        assert_eq!(told, [(0, 1_000_000, "a"), (1, 2_000_000, "b: c"), (2, 3_000_001, "Kernel panic")]);
+        assert_eq!((records[0].level, records[2].level), (Level::Warning, Level::Emergency));
+    }
+
+    #[test]
+    fn of_a_long_log_the_end_is_kept() {
+        let records: Vec<_> = (0..100).map(|n| record(n, "x")).collect();
+        let kept = text(&records, 100);
+        assert!(kept.len() <= 100 && kept.ends_with("[    0.000099] warning: x\n"), "{kept}");
+        assert_eq!(parse(&kept, "").len(), 3);
+    }
 
     #[test]
     fn a_line_has_the_kernels_own_look() {

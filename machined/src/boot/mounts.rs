@@ -41,6 +41,7 @@ pub fn rest() -> Vec<(Mount, Need)> {
         Mount::pseudo("hugetlbfs", "/dev/hugepages", Flags::MS_NOSUID | Flags::MS_NODEV, "mode=0755"),
         Mount::pseudo("bpf", "/sys/fs/bpf", SEALED, "mode=0700"),
         Mount::pseudo("securityfs", "/sys/kernel/security", SEALED, ""),
+        Mount::pseudo("pstore", "/sys/fs/pstore", SEALED, ""),
         Mount::pseudo("tracefs", "/sys/kernel/tracing", SEALED, ""),
     ];
     let required = required.into_iter().map(|mount| (mount, Need::Required));

@@ -14,11 +14,12 @@ use corten_sys::{kmsg, reboot, system};
 use super::cmdline::Cmdline;
 use super::fatal::{chain, note};
 use super::handover::Handover;
+use super::heartbeat::Heartbeat;
 use super::modules::Loader;
 use super::mounts::{self, Need};
 use super::timeline::Timeline;
 use super::watchdog::{self, WatchdogHandle};
-use super::{etc, fatal, sysctls};
+use super::{etc, fatal, pstore, sysctls};
 
 type BoxError = Box<dyn Error + Send + Sync>;
 
@@ -42,6 +43,8 @@ pub struct Early {
     pub cmdline: Cmdline,
     /// The watchdog, if the machine has one.
     pub watchdog: Option<WatchdogHandle>,
+    /// Its proof that machined makes progress.
+    pub heartbeat: Heartbeat,
     /// Kernel name of the disk that holds the root.
     pub root_disk: Option<String>,
     /// Kernel name of the partition that the root is on.
@@ -83,10 +86,12 @@ pub struct PhaseError {
 pub fn early() -> Early {
     let handover = Handover::from_environment();
     handover.timeline.mark("machined");
+    let heartbeat = Heartbeat::default();
     let mut early = Early {
         timeline: handover.timeline,
         cmdline: Cmdline::default(),
-        watchdog: watchdog::start(handover.watchdog),
+        watchdog: watchdog::start(handover.watchdog, heartbeat.clone()),
+        heartbeat,
         root_disk: handover.root_disk,
         root_partition: handover.root_partition,
         medium: handover.medium,
@@ -166,6 +171,8 @@ fn start_modules(early: &mut Early) -> Result<(), BoxError> {
     let (background, timeline) = (loader.clone(), early.timeline.clone());
     std::thread::Builder::new().name("modules".into()).spawn(move || {
         background.load_paravirtual();
+        // Firmware without variables has no use for it.
+        let _ = background.load(pstore::EFI.0, pstore::EFI.1);
         timeline.mark("paravirtual drivers loaded");
         // From here on nobody waits, there is much to do, and it would keep the processors from what is waited for.
         let _ = system::be_nice(10);
@@ -233,6 +240,7 @@ mod tests {
             timeline,
             cmdline,
             watchdog: None,
+            heartbeat: Heartbeat::default(),
             root_disk: None,
             root_partition: None,
             medium: None,

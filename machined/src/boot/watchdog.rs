@@ -1,15 +1,18 @@
-//! Keeps the watchdog content for as long as this process schedules threads.
+//! Keeps the watchdog content for as long as machined makes progress.
 //!
-//! A thread of its own pets it: it must not depend on the runtime's queue, only on the process being alive. What the
-//! watchdog guards against is a machine that hangs; a service that hangs is the supervisor's business.
+//! A thread of its own pets it, but only while the heartbeat of the runtime moves: a process that is alive and does
+//! nothing ends in a reset. A service that hangs is the supervisor's business.
 
 use std::os::fd::RawFd;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use corten_sys::watchdog::{DEVICES, Watchdog};
 use tracing::warn;
+
+use super::fatal::say;
+use super::heartbeat::{Heartbeat, Pulse};
 
 /// The board resets after this much silence. Generous: an emulated machine on a busy host stalls for seconds.
 pub const TIMEOUT: Duration = Duration::from_secs(60);
@@ -27,21 +30,18 @@ impl WatchdogHandle {
 }
 
 /// Takes over the watchdog that the initramfs armed, or arms the first one that appears: its driver may come later.
-pub fn start(inherited: Option<RawFd>) -> Option<WatchdogHandle> {
+pub fn start(inherited: Option<RawFd>, heartbeat: Heartbeat) -> Option<WatchdogHandle> {
     let stopped = Arc::new(AtomicBool::new(false));
     let handle = WatchdogHandle(Arc::clone(&stopped));
-    let mut watchdog = inherited.and_then(|fd| Watchdog::inherit(fd).ok());
+    let watchdog = inherited.and_then(|fd| Watchdog::inherit(fd).ok());
+    let mut keeper = Keeper { watchdog, pulse: Pulse::new(Instant::now()), told: false };
     let spawned = std::thread::Builder::new().name("watchdog".into()).spawn(move || {
         while !stopped.load(Ordering::Relaxed) {
-            match watchdog.as_ref().map(Watchdog::pet) {
-                Some(Ok(())) => {}
-                Some(Err(error)) => warn!(%error, "cannot pet the watchdog"),
-                None => watchdog = arm(),
-            }
+            keeper.look(&heartbeat);
             std::thread::sleep(INTERVAL);
         }
         // Dropping it now would leave it armed as well, but some drivers complain on the console.
-        std::mem::forget(watchdog);
+        std::mem::forget(keeper.watchdog);
     });
     spawned.inspect_err(|error| warn!(%error, "cannot start the watchdog's thread")).ok().map(|_| handle)
 }
@@ -49,4 +49,29 @@ pub fn start(inherited: Option<RawFd>) -> Option<WatchdogHandle> {
 /// Arms the first watchdog that lets itself be armed.
 pub fn arm() -> Option<Watchdog> {
     DEVICES.iter().find_map(|device| Watchdog::arm((*device).into(), TIMEOUT).ok())
+}
+
+struct Keeper {
+    watchdog: Option<Watchdog>,
+    pulse: Pulse,
+    /// The console knows.
+    told: bool,
+}
+
+impl Keeper {
+    fn look(&mut self, heartbeat: &Heartbeat) {
+        if !self.pulse.is_well(heartbeat.count(), Instant::now()) {
+            if !std::mem::replace(&mut self.told, true) {
+                // Not by `tracing`: its writer may wait for what is locked.
+                say("corten: machined makes no progress; the watchdog will reset the machine");
+            }
+            return;
+        }
+        self.told = false;
+        match self.watchdog.as_ref().map(Watchdog::pet) {
+            Some(Ok(())) => {}
+            Some(Err(error)) => warn!(%error, "cannot pet the watchdog"),
+            None => self.watchdog = arm(),
+        }
+    }
 }

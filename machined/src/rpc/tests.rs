@@ -66,6 +66,7 @@ impl Bench {
             logs,
             events,
             kernel_log: Default::default(),
+            recorder: crate::boot::record::Recorder::new(Default::default()),
             config: Default::default(),
             member: Default::default(),
             power: Default::default(),

@@ -72,3 +72,49 @@ fn ioctl(fd: &impl AsRawFd, request: libc::Ioctl, argument: i32) -> io::Result<i
     let result = unsafe { libc::ioctl(fd.as_raw_fd(), request, argument) };
     if result < 0 { Err(io::Error::last_os_error()) } else { Ok(result) }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::os::unix::fs::FileExt;
+
+    use super::*;
+
+    #[test]
+    fn a_device_for_reading_shows_the_file_and_takes_no_writes() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = Utf8PathBuf::from_path_buf(dir.path().join("image")).unwrap();
+        std::fs::write(&path, [7; 8192]).unwrap();
+        let device = match LoopDevice::attach_read_only(&path) {
+            Ok(device) => device,
+            Err(error) => {
+                println!("skipped: no loop device can be attached here: {error}");
+                return;
+            }
+        };
+        let mut bytes = [0; 512];
+        File::open(device.path()).unwrap().read_exact_at(&mut bytes, 4096).unwrap();
+        assert_eq!(bytes, [7; 512]);
+        let writer = OpenOptions::new().write(true).open(device.path());
+        assert!(
+            writer.and_then(|file| file.write_all_at(&[1; 512], 0).and_then(|()| file.sync_all())).is_err()
+        );
+        assert_eq!(std::fs::read(&path).unwrap(), [7; 8192]);
+    }
+
+    #[test]
+    fn a_device_that_is_kept_outlives_its_handle() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = Utf8PathBuf::from_path_buf(dir.path().join("image")).unwrap();
+        std::fs::write(&path, [7; 4096]).unwrap();
+        let Ok(device) = LoopDevice::attach_read_only(&path) else {
+            println!("skipped: no loop device can be attached here");
+            return;
+        };
+        let node = device.keep();
+        let file = File::open(&node).unwrap();
+        let mut bytes = [0; 512];
+        file.read_exact_at(&mut bytes, 0).unwrap();
+        assert_eq!(bytes, [7; 512]);
+        ioctl(&file, LOOP_CLR_FD, 0).unwrap();
+    }
+}

@@ -12,7 +12,7 @@ use std::time::Duration;
 use corten_sys::module::Modules;
 use corten_sys::watchdog::Watchdog;
 
-use crate::boot::watchdog;
+use crate::boot::{pstore, watchdog};
 
 /// Drivers of hardware watchdogs, the first that is there is taken.
 const HARDWARE: &[&str] = &["i6300esb", "iTCO_wdt", "sp5100_tco", "wdat_wdt"];
@@ -37,6 +37,8 @@ impl Guard {
         // Without the thread there is no watchdog yet, and machined arms the first that appears.
         let _ = std::thread::Builder::new().name("watchdog".into()).spawn(move || {
             let _ = arrived.send(arm(&modules, &drivers));
+            // From here on a kernel that panics leaves its last words; nobody waits for this one.
+            let _ = modules.load(pstore::EFI.0, pstore::EFI.1);
         });
         Self { armed: Mutex::default(), arriving: Mutex::new(arriving) }
     }

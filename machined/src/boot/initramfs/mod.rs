@@ -178,6 +178,8 @@ fn run() -> Result<std::convert::Infallible, InitramfsError> {
 
     // By now the watchdog's driver had its time. A machine without one goes on.
     handover.watchdog = guard.hand_over();
+    #[cfg(feature = "faults")]
+    crate::faults::in_initramfs();
     handover.timeline.mark("root switched");
     switch::into(root::SYSROOT.into(), &handover)
 }

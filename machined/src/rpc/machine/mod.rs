@@ -63,6 +63,6 @@ impl MachineService for Api {
     type DmesgStream = Answers<KernelMessage>;
 
     async fn dmesg(&self, request: Request<DmesgRequest>) -> Result<Response<Self::DmesgStream>, Status> {
-        dmesg::dmesg(&self.0, request)
+        dmesg::dmesg(&self.0, request).await
     }
 }

@@ -69,6 +69,8 @@ impl Component {
 pub fn plan(inputs: &Inputs) -> BTreeMap<&'static str, Component> {
     let mut all = BTreeMap::new();
     all.insert("kubelet", kubelet::kubelet(inputs));
+    #[cfg(feature = "faults")]
+    all.retain(|_, _| !crate::faults::is("no-kubelet"));
     if inputs.is_control_plane() && !inputs.etcd {
         return all;
     }
