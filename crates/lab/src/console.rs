@@ -3,7 +3,7 @@
 use crate::LabError;
 use camino::{Utf8Path, Utf8PathBuf};
 use std::fs::File;
-use std::io::{Read, Seek, SeekFrom};
+use std::io::{Read, Seek, SeekFrom, Write};
 use std::time::Duration;
 
 /// Words that a healthy node never prints.
@@ -17,6 +17,11 @@ const TROUBLE: [&str; 8] = [
     "unexpected restart",
     "Out of memory: Killed",
 ];
+
+/// What machined prints once in each boot.
+const BOOT: &str = "corten: version ";
+/// Begins a line that the lab wrote into the log.
+const NOTE: &str = "[lab] ";
 
 /// The text that a node printed since it was made, over all its boots.
 #[derive(Debug, Clone)]
@@ -82,6 +87,21 @@ impl Console {
         }
     }
 
+    /// How often the system came up more often than somebody switched it on or reset it.
+    #[must_use]
+    pub fn boots_unasked(&self) -> usize {
+        let said = self.since(Mark::START);
+        let count = |text: &str| said.lines().filter(|line| line.starts_with(text)).count();
+        count(BOOT).saturating_sub(count(NOTE))
+    }
+
+    /// Writes a line of the lab's own.
+    pub(crate) fn note(&self, text: &str) -> Result<(), LabError> {
+        let open = File::options().create(true).append(true).open(&self.path);
+        let written = open.and_then(|mut file| file.write_all(format!("\n{NOTE}{text}\n").as_bytes()));
+        written.map_err(LabError::file("write", &self.path))
+    }
+
     /// Lines that a healthy node does not print.
     #[must_use]
     pub fn trouble(&self, since: Mark) -> Vec<String> {
@@ -99,7 +119,6 @@ fn last_lines(text: &str, count: usize) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use std::io::Write;
 
     fn console() -> (tempfile::NamedTempFile, Console) {
         let file = tempfile::NamedTempFile::new().unwrap();
@@ -126,6 +145,19 @@ mod tests {
         assert!(console.trouble(Mark::START).is_empty());
         writeln!(file, "[3.1] BUG: scheduling while atomic").unwrap();
         assert_eq!(console.trouble(Mark::START), ["[3.1] BUG: scheduling while atomic"]);
+    }
+
+    #[test]
+    fn a_boot_that_nobody_asked_for_is_counted() {
+        let (_file, console) = console();
+        let mark = console.mark();
+        console.note("reset button").unwrap();
+        assert!(console.since(mark).contains("[lab] reset button"));
+        let console_log = "[lab] power on\ncorten: version 1\n[lab] reset button\ncorten: version 1\n";
+        std::fs::write(console.path(), console_log).unwrap();
+        assert_eq!(console.boots_unasked(), 0);
+        std::fs::write(console.path(), format!("{console_log}corten: version 1\n")).unwrap();
+        assert_eq!(console.boots_unasked(), 1);
     }
 
     #[test]

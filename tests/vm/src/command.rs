@@ -3,6 +3,8 @@
 use anyhow::{Context as _, Result, bail, ensure};
 use camino::Utf8PathBuf;
 use std::process::Stdio;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 use tokio::process::Command;
 
@@ -15,7 +17,12 @@ pub struct Tool {
     pub environment: Vec<(String, String)>,
     /// When it is killed.
     pub patience: Duration,
+    /// Set when it was told to do something after which a node starts again.
+    pub restarts: Arc<AtomicBool>,
 }
+
+/// Commands of `osctl` that may end in a boot.
+const RESTARTING: [&str; 5] = ["reboot", "apply-config", "upgrade", "rollback", "reset"];
 
 /// A program that has ended.
 #[derive(Debug, Clone)]
@@ -37,6 +44,9 @@ impl Tool {
 
     /// Runs it to its end with text on its stdin.
     pub async fn run_with(&self, arguments: &[&str], stdin: &str) -> Result<Finished> {
+        if arguments.iter().any(|argument| RESTARTING.contains(argument)) {
+            self.restarts.store(true, Ordering::Relaxed);
+        }
         let line = format!("{} {}", self.program.file_name().unwrap_or_default(), arguments.join(" "));
         let mut command = Command::new(&self.program);
         command.args(arguments).envs(self.environment.iter().cloned()).kill_on_drop(true);
@@ -116,7 +126,17 @@ mod tests {
             program: "/bin/sh".into(),
             environment: vec![("X".into(), "y".into())],
             patience: Duration::from_secs(5),
+            restarts: Arc::default(),
         }
+    }
+
+    #[tokio::test]
+    async fn whoever_reboots_a_node_expects_a_boot() {
+        let tool = shell();
+        let _ = tool.run(&["-c", "true"]).await.unwrap();
+        assert!(!tool.restarts.load(Ordering::Relaxed));
+        let _ = tool.run(&["-c", "true", "reboot"]).await.unwrap();
+        assert!(tool.clone().restarts.load(Ordering::Relaxed));
     }
 
     #[tokio::test]

@@ -65,6 +65,21 @@ impl Lab {
         Ok(node)
     }
 
+    /// A machine as it comes from the shop, which has started from the install medium: a blank disk, the ISO in its
+    /// CD drive, firmware, no config. Returns it with the fingerprint that its console shows.
+    ///
+    /// What the options say about disks and medium stays, except that the system disk is blank.
+    pub async fn iso_node(&self, options: &Options) -> Result<(TestNode, String)> {
+        let medium = options.medium.clone();
+        let mut options = options.clone().from_iso()?;
+        options.medium = medium.or(options.medium);
+        let node = self.prepare(&options).await?;
+        let mark = node.machine().start().await?;
+        let fingerprint = node.wait_fingerprint(mark).await?;
+        node.wait_api().await?;
+        Ok((node, fingerprint))
+    }
+
     /// A new node that is still off.
     pub async fn prepare(&self, options: &Options) -> Result<TestNode> {
         let cluster = cluster::prepare(options, &|_| {}).await?;
@@ -139,8 +154,7 @@ impl Lab {
         }
         let _ = leftovers::stop_all(&self.dir);
         for node in self.nodes() {
-            let _ = std::fs::remove_dir_all(node.machine().dir().join("image"));
-            let _ = std::fs::remove_file(node.machine().dir().join("disk.qcow2"));
+            node.machine().drop_large_files();
         }
     }
 }

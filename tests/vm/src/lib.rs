@@ -6,11 +6,14 @@
 //! A failed test leaves consoles, logs and the support folder in `_out/test/<name>/`.
 
 mod command;
+mod expected;
+mod install;
 mod lab;
 mod node;
 mod pods;
 mod run;
 mod slice;
+mod wait;
 
 pub use command::{Finished, Tool};
 pub use lab::Lab;

@@ -1,6 +1,7 @@
 //! A node as a test sees it.
 
 use crate::Tool;
+use crate::expected::Expected;
 use crate::run::bin;
 use anyhow::{Context as _, Result, ensure};
 use camino::{Utf8Path, Utf8PathBuf};
@@ -8,8 +9,8 @@ use corten_api::v1;
 use corten_client::{Client, Options};
 use corten_lab::cluster::Cluster;
 use corten_lab::{Image, Mark, Node};
-use std::collections::BTreeSet;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 /// A machine, its cluster, and the tools that reach it.
@@ -18,13 +19,23 @@ pub struct TestNode {
     cluster: Cluster,
     machine: Node,
     bin: Utf8PathBuf,
-    expected_restarts: Arc<Mutex<BTreeSet<String>>>,
+    expected: Arc<Expected>,
+    /// It came up without a config and has got one.
+    configured: Arc<AtomicBool>,
+    restarts: Arc<AtomicBool>,
 }
 
 impl TestNode {
     pub(crate) fn new(cluster: Cluster, image: &Image) -> Result<Self> {
         let machine = cluster.control_plane().context("a cluster has a node")?.clone();
-        Ok(Self { cluster, machine, bin: bin(image), expected_restarts: Arc::default() })
+        Ok(Self {
+            cluster,
+            machine,
+            bin: bin(image),
+            expected: Arc::default(),
+            configured: Arc::default(),
+            restarts: Arc::default(),
+        })
     }
 
     pub(crate) fn into_cluster(self) -> Cluster {
@@ -54,7 +65,7 @@ impl TestNode {
         self.cluster.api().context("the API has no port")
     }
 
-    fn seconds(&self, seconds: u32) -> Duration {
+    pub(crate) fn seconds(&self, seconds: u32) -> Duration {
         self.machine.timeouts().seconds(seconds)
     }
 
@@ -68,14 +79,16 @@ impl TestNode {
     #[must_use]
     pub fn osctl_with(&self, contexts: &Utf8Path) -> Tool {
         let environment = vec![("CORTEN_CONFIG".to_owned(), contexts.to_string())];
-        Tool { program: self.bin.join("osctl"), environment, patience: self.seconds(60) }
+        let restarts = Arc::clone(&self.restarts);
+        Tool { program: self.bin.join("osctl"), environment, patience: self.seconds(60), restarts }
     }
 
     /// `kubectl` as the administrator of this cluster.
     #[must_use]
     pub fn kubectl(&self) -> Tool {
         let environment = vec![("KUBECONFIG".to_owned(), self.kubeconfig().to_string())];
-        Tool { program: self.bin.join("kubectl"), environment, patience: self.seconds(60) }
+        let restarts = Arc::default();
+        Tool { program: self.bin.join("kubectl"), environment, patience: self.seconds(60), restarts }
     }
 
     fn kubeconfig(&self) -> Utf8PathBuf {
@@ -98,9 +111,28 @@ impl TestNode {
         Ok(self.client().await?.services().list(v1::ListServicesRequest {}).await?.into_inner().services)
     }
 
-    /// Waits until the API answers.
+    /// Waits until the API answers: the administrator, or anybody as long as the node has no config.
     pub async fn wait_api(&self) -> Result<()> {
-        Ok(self.cluster.wait_api(self.machine.timeouts().api()).await?)
+        let patience = self.machine.timeouts().api();
+        if self.configured.load(Ordering::Relaxed) {
+            return Ok(self.cluster.wait_configured(patience).await?);
+        }
+        Ok(self.cluster.wait_api(patience).await?)
+    }
+
+    /// Whether the administrator's certificate is the one to come with.
+    fn has_config(&self) -> bool {
+        self.machine.spec().config.is_some() || self.configured.load(Ordering::Relaxed)
+    }
+
+    /// Says that a node which came up in maintenance has its config now.
+    pub fn now_configured(&self) {
+        self.configured.store(true, Ordering::Relaxed);
+    }
+
+    /// Says that a node which had its config has lost it: a reset brought it back to maintenance.
+    pub fn now_in_maintenance(&self) {
+        self.configured.store(false, Ordering::Relaxed);
     }
 
     /// Bootstraps the cluster and waits until it is healthy.
@@ -144,18 +176,35 @@ impl TestNode {
 
     /// Says that a service of this node restarts because the test made it.
     pub fn expect_restart(&self, service: &str) {
-        self.expected_restarts.lock().unwrap_or_else(PoisonError::into_inner).insert(service.to_owned());
+        self.expected.restart(service);
     }
 
-    /// Fails when the kernel complained, or a service restarted that nobody touched.
+    /// Says that console lines with this text are no trouble: a panic that the test provokes, for example. A stack
+    /// trace and what else a panicking kernel prints are then no trouble either.
+    pub fn expect_trouble(&self, text: &str) {
+        self.expected.trouble(text);
+    }
+
+    /// Says that the node starts again for a reason of the test's. Asking for it by `osctl`, the reset button and
+    /// power off and on need no such word.
+    pub fn expect_boot(&self) {
+        self.restarts.store(true, Ordering::Relaxed);
+    }
+
+    /// Fails when the kernel complained, the machine started again by itself, or a service restarted that nobody
+    /// touched.
     pub async fn check_clean(&self) -> Result<()> {
-        let trouble = self.machine.console().trouble(Mark::START);
+        let trouble = self.expected.unexpected(self.machine.console().trouble(Mark::START));
         ensure!(trouble.is_empty(), "the console shows trouble: {trouble:#?}");
-        if !self.machine.running() || self.machine.spec().config.is_none() {
+        let boots = self.machine.console().boots_unasked();
+        ensure!(
+            boots == 0 || self.restarts.load(Ordering::Relaxed),
+            "the node started again {boots} times, and nobody asked for it"
+        );
+        if !self.machine.running() || !self.has_config() {
             return Ok(());
         }
-        let expected = self.expected_restarts.lock().unwrap_or_else(PoisonError::into_inner).clone();
-        let restarted = |service: &v1::Service| service.restarts > 0 && !expected.contains(&service.id);
+        let restarted = |service: &v1::Service| service.restarts > 0 && !self.expected.restarts(&service.id);
         let services: Vec<_> = self.services().await?.into_iter().filter(restarted).collect();
         ensure!(services.is_empty(), "services restarted unasked: {services:#?}");
         Ok(())

@@ -158,4 +158,29 @@ impl Cluster {
         let context = node.spec().config.is_some().then(|| self.context()).transpose()?;
         api::wait(node, &address, context.as_ref(), patience).await
     }
+
+    /// Waits until the API of the control-plane node answers the administrator: it has its config by now, however
+    /// it got it.
+    ///
+    /// # Errors
+    /// When it does not answer in time, or the machine is off.
+    pub async fn wait_configured(&self, patience: std::time::Duration) -> Result<(), LabError> {
+        let (Some(node), Some(address)) = (self.control_plane(), self.api()) else { return Ok(()) };
+        api::wait(node, &address, Some(&self.context()?), patience).await
+    }
+
+    /// Waits for the fingerprint that a node in maintenance shows on its console after `since`.
+    ///
+    /// # Errors
+    /// When it does not show one in time, or the machine is off.
+    pub async fn wait_fingerprint(
+        &self,
+        since: crate::Mark,
+        patience: std::time::Duration,
+    ) -> Result<String, LabError> {
+        let Some(node) = self.control_plane() else { return Ok(String::new()) };
+        let line = node.wait_console("fingerprint ", since, patience).await?;
+        let word = line.split("fingerprint ").nth(1).and_then(|rest| rest.split_whitespace().next());
+        Ok(word.unwrap_or_default().to_owned())
+    }
 }

@@ -1,7 +1,7 @@
 //! The disks of a node that is off: damage, other sizes, recorded writes, the raw content.
 
 use super::Node;
-use crate::spec::{DiskSpec, NodeSpec};
+use crate::spec::{DiskSpec, NodeSpec, files};
 use crate::writelog::Recording;
 use crate::{LabError, disk};
 use camino::{Utf8Path, Utf8PathBuf};
@@ -86,6 +86,18 @@ impl Node {
         let file = spec.file(&disk.file_name());
         let bytes = fs::metadata(&file).map_err(LabError::file("read", &file))?.len();
         Ok(Recording { base: spec.file(&disk.base_name()), bytes, logs: disk::logs(&spec, disk) })
+    }
+
+    /// Removes disks, medium and image of a node that is off, and keeps what tells about it: it cannot start again.
+    pub fn drop_large_files(&self) {
+        let _ = fs::remove_dir_all(self.dir().join(files::IMAGE));
+        let entries = self.dir().read_dir_utf8().into_iter().flatten().flatten();
+        for entry in entries.filter(|entry| entry.file_name().starts_with("disk-")) {
+            let _ = fs::remove_file(entry.path());
+        }
+        for name in [files::MEDIUM, files::MEMORY] {
+            let _ = fs::remove_file(self.dir().join(name));
+        }
     }
 
     fn system_disk(&self) -> Result<Utf8PathBuf, LabError> {

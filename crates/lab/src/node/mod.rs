@@ -195,6 +195,9 @@ impl Node {
         for disk in spec.disks.iter().filter(|disk| disk.record) {
             disk::begin_log(&spec, disk)?;
         }
+        if origin == Origin::Reset {
+            self.console().note("power on")?;
+        }
         let mut command = Command::new(QEMU);
         command.args(arguments(&spec, &self.image, origin)).current_dir(&spec.dir);
         tokio::task::spawn_blocking(move || run(QEMU, "qemu-system-x86", &mut command))
@@ -219,7 +222,8 @@ impl Node {
     /// # Errors
     /// When QEMU does not answer.
     pub async fn reset(&self) -> Result<(), LabError> {
-        self.order("system_reset", json!({})).await.map(drop)
+        self.order("system_reset", json!({})).await?;
+        self.console().note("reset button")
     }
 
     /// The power button, pressed briefly: ACPI tells the guest.

@@ -43,7 +43,8 @@ fn a_flipped_byte_in_the_root_image_stops_the_boot() {
 fn a_machine_without_its_disk_says_so_and_tries_again() {
     vm_test(async |lab| {
         let accel = corten_lab::Accel::detect(lab.image()).await;
-        let spec = NodeSpec { disks: Vec::new(), ..NodeSpec::new("diskless", &lab.dir().join("diskless"), accel) };
+        let spec =
+            NodeSpec { disks: Vec::new(), ..NodeSpec::new("diskless", &lab.dir().join("diskless"), accel) };
         let machine = Node::create(spec, lab.image())?;
         let mark = machine.start().await?;
         let patience = machine.timeouts().seconds(30);

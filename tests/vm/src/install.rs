@@ -1,0 +1,51 @@
+//! From the install medium to a node on its own disk.
+
+use crate::{Finished, TestNode, Tool};
+use anyhow::{Context as _, Result, ensure};
+use camino::Utf8PathBuf;
+use corten_lab::Mark;
+
+impl TestNode {
+    /// The fingerprint that the console shows after `since`.
+    pub async fn wait_fingerprint(&self, since: Mark) -> Result<String> {
+        // Firmware and a medium take longer than a kernel that is handed over.
+        let fingerprint = self.cluster().wait_fingerprint(since, self.seconds(60)).await?;
+        ensure!(fingerprint.len() >= 64, "{fingerprint:?} is no fingerprint");
+        Ok(fingerprint)
+    }
+
+    /// A file with the node's config and an Install document with that disk selector, a YAML mapping in one line:
+    /// `{serial: system}`.
+    pub fn install_config(&self, selector: &str, wipe: bool) -> Result<Utf8PathBuf> {
+        let config = std::fs::read_to_string(self.cluster().config_file())?;
+        let path = self.cluster().dir().join("install.yaml");
+        let version = corten_constants::CONFIG_API_VERSION;
+        let install = format!("---\napiVersion: {version}\nkind: Install\ndisk: {selector}\nwipe: {wipe}\n");
+        std::fs::write(&path, format!("{config}{install}")).with_context(|| format!("write {path}"))?;
+        Ok(path)
+    }
+
+    /// `osctl apply-config` as somebody who has read the fingerprint, with further arguments. It ends when the
+    /// installation that it started has ended.
+    pub async fn apply_first_config(
+        &self,
+        fingerprint: &str,
+        config: &camino::Utf8Path,
+        more: &[&str],
+    ) -> Result<Finished> {
+        let address = self.address()?;
+        let mut arguments = vec!["-n", &address, "apply-config", "--insecure", "--fingerprint", fingerprint];
+        arguments.extend(["-f", config.as_str()]);
+        arguments.extend(more);
+        Tool { patience: self.seconds(300), ..self.osctl() }.run(&arguments).await
+    }
+
+    /// Installs on the disk with that selector and waits until the node answers from it.
+    pub async fn install(&self, fingerprint: &str, selector: &str) -> Result<()> {
+        let config = self.install_config(selector, false)?;
+        self.apply_first_config(fingerprint, &config, &[]).await?.ok()?;
+        self.now_configured();
+        let patience = self.machine().timeouts().api() + self.seconds(30);
+        Ok(self.cluster().wait_configured(patience).await?)
+    }
+}
