@@ -122,6 +122,8 @@ proptest! {
             stored.push(ring.list().records);
             for stage in 0..refreshes {
                 record.stage = stage.to_string();
+                // Every sector changes: a torn write must not pass because only the first one did.
+                record.kernel_log = format!("line {stage}\n").repeat(300);
                 record.updated_unix_ms += 1;
                 ring.store(&mut slot, &record).unwrap();
                 stored.push(ring.list().records);
