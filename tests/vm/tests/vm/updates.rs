@@ -1,0 +1,239 @@
+//! New versions: one that stays, every kind that does not, and bundles that are no updates.
+
+use std::time::Duration;
+
+use anyhow::{Context as _, Result, ensure};
+use camino::Utf8PathBuf;
+use corten_bundle::SigningKey;
+use corten_image::variant::Variant;
+use corten_lab::{Boot, Mark};
+use corten_vm_tests::{Lab, TestNode, Tool, rotating, vm_test};
+
+/// Boots of a row that the console shows as broken, because they are.
+const BROKEN: &str = "corten: cannot boot";
+
+/// A machine with firmware, whose node is Ready, and whose new versions have one try.
+async fn ready(lab: &Lab, name: &str) -> Result<TestNode> {
+    let mut options = lab.options(name);
+    options.boot = Boot::Firmware;
+    let deadline = lab.timeouts().seconds(35).as_secs();
+    options.extra_config = format!(
+        "apiVersion: corten.dev/v1\nkind: UpdatePolicy\nhealthDeadline: {deadline}s\ntries: 1\nsoak: 3s\n"
+    );
+    let node = lab.bootstrapped_node(&options).await?;
+    wait_blessed(&node).await?;
+    Ok(node)
+}
+
+/// The EFI partition is looked at when the machine is ready, so a little later the slots are known.
+async fn wait_blessed(node: &TestNode) -> Result<()> {
+    let patience = node.machine().timeouts().ready();
+    node.osctl().until(&["get", "slots"], patience, |text| text.contains("corten-")).await.map(drop)
+}
+
+fn key(lab: &Lab) -> Result<SigningKey> {
+    Ok(SigningKey::load(lab.image().dir().join("keys/update.key").as_std_path())?)
+}
+
+/// A further version that the build left for tests.
+fn further(lab: &Lab, name: &str) -> Result<Variant> {
+    let folder = lab.image().dir().join("update").join(name);
+    Variant::from_dir(folder.as_std_path()).with_context(|| format!("{folder}: cargo xtask image --next"))
+}
+
+fn bundle(lab: &Lab, name: &str, variant: &Variant) -> Result<Utf8PathBuf> {
+    let path = lab.dir().join(format!("{name}.bundle"));
+    std::fs::write(&path, variant.bundle(&key(lab)?)?)?;
+    Ok(path)
+}
+
+/// `osctl` with the patience that boots and deadlines take.
+fn patient(node: &TestNode) -> Tool {
+    Tool { patience: node.machine().timeouts().seconds(200), ..node.osctl() }
+}
+
+async fn status(node: &TestNode) -> Result<serde_json::Value> {
+    let text = node.osctl().ok(&["update", "status", "-o", "json"]).await?;
+    Ok(serde_json::from_str(&text)?)
+}
+
+#[test]
+fn an_upgrade_stays_with_its_workload_and_a_rollback_returns_with_the_old_config() {
+    vm_test(async |lab| {
+        let node = ready(lab, "upgrade").await?;
+        let old = node.version().await?;
+        node.kubectl().ok(&["create", "configmap", "kept", "--from-literal=a=b"]).await?;
+        let next = further(lab, "next")?;
+        let new = next.about().version;
+        let path = bundle(lab, "next", &next)?;
+        let dry = node.osctl().ok(&["upgrade", "-f", path.as_str(), "--dry-run"]).await?;
+        ensure!(dry.contains("nothing speaks against"), "{dry}");
+
+        patient(&node).ok(&["upgrade", "-f", path.as_str()]).await?;
+        ensure!(node.version().await? == new, "{} runs", node.version().await?);
+        node.wait_ready().await?;
+        node.kubectl().ok(&["get", "configmap", "kept"]).await?;
+        let slots = node.osctl().ok(&["update", "status"]).await?;
+        ensure!(slots.contains("ROOT-B") && slots.contains(&new) && slots.contains(&old), "{slots}");
+
+        // A config of the new version does not follow the old one home.
+        let file = lab.dir().join("newer.yaml");
+        let config = std::fs::read_to_string(node.cluster().config_file())?;
+        std::fs::write(&file, format!("{config}---\napiVersion: corten.dev/v1\nkind: Sysctl\nsettings:\n  vm.max_map_count: \"300000\"\n"))?;
+        node.osctl().ok(&["apply-config", "-f", file.as_str()]).await?;
+
+        patient(&node).ok(&["rollback"]).await?;
+        node.wait_version(&old).await?;
+        node.wait_ready().await?;
+        node.kubectl().ok(&["get", "configmap", "kept"]).await?;
+        let config = node.osctl().ok(&["get-config"]).await?;
+        ensure!(!config.contains("max_map_count"), "the old version has the new one's config: {config}");
+        let spec = node.kubectl().ok(&["get", "node", node.name(), "-o", "jsonpath={.spec}"]).await?;
+        ensure!(!spec.contains("unschedulable"), "the node stayed cordoned: {spec}");
+        Ok(())
+    });
+}
+
+/// A version that must not stay.
+#[derive(Debug, Clone, Copy)]
+struct Row {
+    name: &'static str,
+    /// Folder of the further version that it is made of.
+    base: &'static str,
+    /// What is added to its command line.
+    arguments: &'static str,
+    /// What the node says of it afterwards.
+    reason: &'static str,
+    /// What its console shows, and is no trouble.
+    console: &'static str,
+}
+
+const fn row(
+    name: &'static str,
+    base: &'static str,
+    arguments: &'static str,
+    reason: &'static str,
+    console: &'static str,
+) -> Row {
+    Row { name, base, arguments, reason, console }
+}
+
+const ROWS: &[Row] = &[
+    row("kernel-panic", "next", "rdinit=/nope", "left no trace", "Kernel panic"),
+    row("no-network", "next", "module_blacklist=virtio_net", "api: the machine has no address", ""),
+    row("crash-at-start", "faults", "corten.fault=crash-at-start", "", "Kernel panic"),
+    row("no-disk-driver", "next", "module_blacklist=virtio_blk", "left no trace", BROKEN),
+    row("no-etcd", "no-etcd", "", "etcd", ""),
+    row("hang-in-initramfs", "faults", "corten.fault=hang-initramfs", "left no trace", ""),
+    row("no-api", "faults", "corten.fault=no-api", "api", ""),
+    row("kubelet-not-ready", "next", "module_blacklist=overlay", "containerd", ""),
+    row("deadlock", "faults", "corten.fault=deadlock", "", ""),
+];
+
+async fn comes_back(lab: &Lab, node: &TestNode, row: Row) -> Result<Duration> {
+    let (old, boot) = (node.version().await?, node.status().await?.boot_id);
+    let generation = node.status().await?.config_generation;
+    let path = bundle(lab, row.name, &further(lab, row.base)?.with_cmdline(row.arguments))?;
+    if !row.console.is_empty() {
+        node.expect_trouble(row.console);
+    }
+    let begin = std::time::Instant::now();
+    let ended = patient(node).run(&["upgrade", "-f", path.as_str(), "--force"]).await?;
+    let took = begin.elapsed();
+    ensure!(ended.code != Some(0), "a broken version was kept: {ended}");
+    ensure!(ended.stderr.contains(row.reason), "{ended}");
+    node.wait_ready().await?;
+    ensure!(node.version().await? == old && node.status().await?.boot_id != boot, "{old} is not back");
+    ensure!(node.status().await?.config_generation == generation, "the config changed");
+    let said = status(node).await?;
+    let text = said.to_string();
+    ensure!(text.contains("denied") && text.contains(row.reason), "{text}");
+    // It is not taken a second time unless somebody insists.
+    node.osctl().run(&["upgrade", "-f", path.as_str()]).await?.fails(6, &["failed on this node before"])?;
+    node.kubectl().ok(&["get", "configmap", "kept"]).await?;
+    std::fs::remove_file(&path)?;
+    Ok(took)
+}
+
+#[test]
+fn a_version_that_does_not_work_goes_away_by_itself() {
+    vm_test(async |lab| {
+        let node = ready(lab, "broken").await?;
+        node.kubectl().ok(&["create", "configmap", "kept", "--from-literal=a=b"]).await?;
+        for row in rotating(ROWS, 2) {
+            let took = comes_back(lab, &node, row).await.with_context(|| format!("row {}", row.name))?;
+            #[expect(clippy::print_stderr, reason = "the figure is part of what the test reports")]
+            let () = eprintln!("{}: back on the old version and Ready after {} s", row.name, took.as_secs());
+        }
+        Ok(())
+    });
+}
+
+#[test]
+fn a_bundle_that_is_no_update_for_this_node_is_refused_before_anything_is_written() {
+    vm_test(async |lab| {
+        let node = ready(lab, "refuse").await?;
+        let next = further(lab, "next")?;
+        let whole = next.bundle(&key(lab)?)?;
+        let refuse = async |name: &str, bytes: &[u8], words: &[&str]| {
+            let path = lab.dir().join(format!("{name}.bundle"));
+            std::fs::write(&path, bytes)?;
+            let ended = node.osctl().run(&["upgrade", "-f", path.as_str(), "--no-reboot"]).await?;
+            ensure!(ended.code != Some(0), "{name} was taken: {ended}");
+            let said = ended.stderr.to_lowercase();
+            for word in words {
+                ensure!(said.contains(word), "{name}: {word:?} is not said: {ended}");
+            }
+            let slots = node.osctl().ok(&["update", "status", "-o", "json"]).await?;
+            ensure!(!slots.contains("\"staged\""), "{name} is staged: {slots}");
+            anyhow::Ok(())
+        };
+        refuse("foreign key", &next.bundle(&SigningKey::generate()?)?, &["key"]).await?;
+        let mut altered = whole.clone();
+        altered[40] ^= 1;
+        refuse("altered header", &altered, &["bundle"]).await?;
+        let mut altered = whole.clone();
+        let last = altered.len() - 5;
+        altered[last] ^= 1;
+        refuse("altered payload", &altered, &["hash"]).await?;
+        refuse("truncated", &whole[..whole.len() / 2], &["bundle"]).await?;
+        let other = next.clone().architecture("aarch64").bundle(&key(lab)?)?;
+        refuse("other architecture", &other, &["aarch64"]).await?;
+        let floor = next.clone().min_version("9.0.0").bundle(&key(lab)?)?;
+        refuse("floor", &floor, &["9.0.0", "--force"]).await?;
+        let format = next.clone().config_formats(2, 2).bundle(&key(lab)?)?;
+        refuse("config format", &format, &["config formats 2 to 2"]).await?;
+        // After all that, the right one still goes.
+        let path = lab.dir().join("right.bundle");
+        std::fs::write(&path, &whole)?;
+        patient(&node).ok(&["upgrade", "-f", path.as_str(), "--no-reboot"]).await?;
+        let slots = node.osctl().ok(&["update", "status", "-o", "json"]).await?;
+        ensure!(slots.contains("\"staged\""), "{slots}");
+        Ok(())
+    });
+}
+
+#[test]
+fn a_byte_that_changed_in_the_new_slot_ends_in_the_old_one() {
+    vm_test(async |lab| {
+        let node = ready(lab, "flipped").await?;
+        let old = node.version().await?;
+        let path = bundle(lab, "next", &further(lab, "next")?)?;
+        patient(&node).ok(&["upgrade", "-f", path.as_str(), "--no-reboot"]).await?;
+        node.osctl().ok(&["shutdown"]).await?;
+        node.machine().wait_off(lab.timeouts().power_off()).await?;
+        let slot = installer::layout::place(20 << 30)?.into_iter().find(|extent| extent.spec.label == "ROOT-B");
+        let start = slot.context("the layout has a second slot")?.start;
+        node.machine().overwrite_disk(start, 1 << 20, 0x5a)?;
+        node.expect_trouble(BROKEN);
+        let mark = node.machine().console().mark();
+        node.machine().start().await?;
+        node.machine().wait_console(BROKEN, mark, lab.timeouts().api()).await?;
+        node.wait_version(&old).await?;
+        node.wait_ready().await?;
+        let said = status(&node).await?.to_string();
+        ensure!(said.contains("denied") && said.contains("tries"), "{said}");
+        let _ = Mark::START;
+        Ok(())
+    });
+}
