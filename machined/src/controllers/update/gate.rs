@@ -52,6 +52,8 @@ impl Gate {
         self.healthy_since_ms = if failures.is_empty() { self.healthy_since_ms.or(Some(now)) } else { None };
         let verdict = gate::decide(self.healthy_since_ms, now, patience);
         let rest = i64::try_from(patience.deadline_ms.saturating_sub(now)).unwrap_or(i64::MAX);
+        let ended = matches!(verdict, Verdict::Fail).then(|| format!("health gate: {failures}"));
+        self.record(&machine, ended).await;
         let mut status = UpdateStatus {
             phase: GatePhase::Waiting,
             checks,
@@ -83,6 +85,14 @@ impl Gate {
                 kept?;
                 Ok(Next::Wait)
             }
+        }
+    }
+
+    /// Keeps what the next boot wants to know if this one goes wrong. A disk that refuses is no reason to stop.
+    async fn record(&self, machine: &MachineStatus, ended: Option<String>) {
+        let unmet = machine.unmet.iter().map(|unmet| format!("{}: {}", unmet.name, unmet.reason)).collect();
+        if let Err(error) = self.node.recorder.store(machine.stage.as_str(), unmet, ended).await {
+            tracing::warn!(error = &error as &dyn std::error::Error, "cannot keep the record of this boot");
         }
     }
 

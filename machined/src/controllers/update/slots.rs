@@ -8,6 +8,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use corten_controller::{BoxError, Context, Controller, Next};
+use corten_meta::boot::BootRecord;
 use corten_resources::config::MachineConfig;
 use corten_resources::runtime::{MACHINE, MachineStage, MachineStatus};
 use corten_resources::update::SlotStatus;
@@ -21,6 +22,9 @@ use crate::versions;
 
 /// A machine that does not get ready is looked at then.
 const LATEST: Duration = Duration::from_secs(90);
+
+/// Lines of the kernel's log that are kept of a failed update.
+const LAST_LINES: usize = 40;
 
 /// The controller.
 #[derive(Debug)]
@@ -42,7 +46,8 @@ impl Slots {
             self.settled = true;
             return Ok(());
         }
-        let outcome = self.node.updates.settle(|_| Evidence::default()).await?;
+        let records = self.node.recorder.previous().await.unwrap_or_default();
+        let outcome = self.node.updates.settle(move |pending| evidence(&records, &pending.root_hash)).await?;
         let message = match &outcome {
             Outcome::Nothing | Outcome::Trial => {
                 "an update is on trial: it stays when this boot is healthy".to_owned()
@@ -79,6 +84,20 @@ impl Slots {
     }
 }
 
+/// What the last boot of an image left on META.
+fn evidence(records: &[BootRecord], root_hash: &str) -> Evidence {
+    let Some(record) = records.iter().find(|record| record.root_hash == root_hash) else {
+        return Evidence::default();
+    };
+    let reason = record.ended.clone().unwrap_or_else(|| {
+        let unmet = if record.unmet.is_empty() { "nothing".to_owned() } else { record.unmet.join(", ") };
+        format!("it ended without a word in stage {}, waiting for {unmet}", record.stage)
+    });
+    let log = [record.kernel_log.as_str(), record.pstore.as_str()].into_iter().flat_map(str::lines);
+    let log: Vec<_> = log.map(str::to_owned).collect();
+    Evidence { reason, kernel_log: log[log.len().saturating_sub(LAST_LINES)..].to_vec() }
+}
+
 impl Controller for Slots {
     fn name(&self) -> &'static str {
         "update/slots"
@@ -113,5 +132,35 @@ impl Controller for Slots {
         self.publish(ctx, view).await?;
         self.published = true;
         Ok(Next::Wait)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn record(root_hash: &str, ended: Option<&str>) -> BootRecord {
+        BootRecord {
+            root_hash: root_hash.to_owned(),
+            stage: "booting".to_owned(),
+            unmet: vec!["network".to_owned()],
+            ended: ended.map(str::to_owned),
+            kernel_log: (0..100).map(|line| format!("line {line}\n")).collect(),
+            ..BootRecord::default()
+        }
+    }
+
+    #[test]
+    fn the_newest_boot_of_the_image_says_why() {
+        let records = [
+            record("other", Some("reboot")),
+            record("mine", Some("health gate: etcd")),
+            record("mine", None),
+        ];
+        let found = evidence(&records, "mine");
+        assert_eq!(found.reason, "health gate: etcd");
+        assert_eq!((found.kernel_log.len(), found.kernel_log[0].as_str()), (LAST_LINES, "line 60"));
+        assert_eq!(evidence(&records[..1], "mine"), Evidence::default());
+        assert!(evidence(&records[2..], "mine").reason.contains("stage booting, waiting for network"));
     }
 }

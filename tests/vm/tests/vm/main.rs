@@ -11,3 +11,4 @@ mod maintenance;
 mod power;
 mod secrets;
 mod services;
+mod updates;

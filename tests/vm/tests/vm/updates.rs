@@ -6,7 +6,7 @@ use anyhow::{Context as _, Result, ensure};
 use camino::Utf8PathBuf;
 use corten_bundle::SigningKey;
 use corten_image::variant::Variant;
-use corten_lab::{Boot, Mark};
+use corten_lab::Boot;
 use corten_vm_tests::{Lab, TestNode, Tool, rotating, vm_test};
 
 /// Boots of a row that the console shows as broken, because they are.
@@ -79,7 +79,12 @@ fn an_upgrade_stays_with_its_workload_and_a_rollback_returns_with_the_old_config
         // A config of the new version does not follow the old one home.
         let file = lab.dir().join("newer.yaml");
         let config = std::fs::read_to_string(node.cluster().config_file())?;
-        std::fs::write(&file, format!("{config}---\napiVersion: corten.dev/v1\nkind: Sysctl\nsettings:\n  vm.max_map_count: \"300000\"\n"))?;
+        std::fs::write(
+            &file,
+            format!(
+                "{config}---\napiVersion: corten.dev/v1\nkind: Sysctl\nsettings:\n  vm.max_map_count: \"300000\"\n"
+            ),
+        )?;
         node.osctl().ok(&["apply-config", "-f", file.as_str()]).await?;
 
         patient(&node).ok(&["rollback"]).await?;
@@ -134,6 +139,7 @@ async fn comes_back(lab: &Lab, node: &TestNode, row: Row) -> Result<Duration> {
     let (old, boot) = (node.version().await?, node.status().await?.boot_id);
     let generation = node.status().await?.config_generation;
     let path = bundle(lab, row.name, &further(lab, row.base)?.with_cmdline(row.arguments))?;
+    node.expect_boot();
     if !row.console.is_empty() {
         node.expect_trouble(row.console);
     }
@@ -162,8 +168,7 @@ fn a_version_that_does_not_work_goes_away_by_itself() {
         node.kubectl().ok(&["create", "configmap", "kept", "--from-literal=a=b"]).await?;
         for row in rotating(ROWS, 2) {
             let took = comes_back(lab, &node, row).await.with_context(|| format!("row {}", row.name))?;
-            #[expect(clippy::print_stderr, reason = "the figure is part of what the test reports")]
-            let () = eprintln!("{}: back on the old version and Ready after {} s", row.name, took.as_secs());
+            eprintln!("{}: back on the old version and Ready after {} s", row.name, took.as_secs());
         }
         Ok(())
     });
@@ -222,9 +227,11 @@ fn a_byte_that_changed_in_the_new_slot_ends_in_the_old_one() {
         patient(&node).ok(&["upgrade", "-f", path.as_str(), "--no-reboot"]).await?;
         node.osctl().ok(&["shutdown"]).await?;
         node.machine().wait_off(lab.timeouts().power_off()).await?;
-        let slot = installer::layout::place(20 << 30)?.into_iter().find(|extent| extent.spec.label == "ROOT-B");
+        let slot =
+            installer::layout::place(20 << 30)?.into_iter().find(|extent| extent.spec.label == "ROOT-B");
         let start = slot.context("the layout has a second slot")?.start;
         node.machine().overwrite_disk(start, 1 << 20, 0x5a)?;
+        node.expect_boot();
         node.expect_trouble(BROKEN);
         let mark = node.machine().console().mark();
         node.machine().start().await?;
@@ -233,7 +240,6 @@ fn a_byte_that_changed_in_the_new_slot_ends_in_the_old_one() {
         node.wait_ready().await?;
         let said = status(&node).await?.to_string();
         ensure!(said.contains("denied") && said.contains("tries"), "{said}");
-        let _ = Mark::START;
         Ok(())
     });
 }
