@@ -4,6 +4,8 @@ pub mod apid;
 pub mod boot;
 pub mod controllers;
 pub mod dashboard;
+pub mod digest;
+pub mod errors;
 #[cfg(feature = "faults")]
 pub mod faults;
 pub mod images;

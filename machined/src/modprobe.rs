@@ -8,7 +8,7 @@ use std::process::ExitCode;
 use corten_sys::kmsg::{self, Level};
 use corten_sys::module::Modules;
 
-use crate::boot::fatal::chain;
+use crate::errors::chain;
 
 /// Modules that any user could make the kernel load by opening a socket or mounting an image, that no node needs, and
 /// that had more than their share of holes.

@@ -9,7 +9,8 @@ use std::process::ExitCode;
 use corten_resources::config::MachineConfig;
 
 use crate::boot::timeline::Timeline;
-use crate::run::{self, chain};
+use crate::errors::chain;
+use crate::run;
 
 /// Runs until it is killed. Says on stderr why it ended.
 pub fn main(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {

@@ -28,6 +28,7 @@ use crate::controllers::runtime::node_services::NodeServices;
 use crate::controllers::runtime::persist::Persist;
 use crate::controllers::secrets::{api::ApiCertificate, kubernetes::KubernetesSecrets};
 use crate::controllers::{block, network, time, update};
+use crate::errors::chain;
 use crate::kernel_ring::KernelRing;
 use crate::node::{Node, Power, PowerAction, PowerRequest, StartedFrom};
 use crate::update::Updates;
@@ -217,15 +218,4 @@ async fn keep_kernel_log(node: Node) {
         node.kernel_log.push(record);
     })
     .await;
-}
-
-/// An error with its causes, outermost first.
-pub fn chain(error: &dyn std::error::Error) -> String {
-    let mut text = error.to_string();
-    let mut source = error.source();
-    while let Some(cause) = source {
-        text = format!("{text}: {cause}");
-        source = cause.source();
-    }
-    text
 }

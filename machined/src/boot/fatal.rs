@@ -9,6 +9,8 @@ use std::time::Duration;
 use corten_sys::kmsg::{self, Level};
 use corten_sys::reboot::{self, Ending};
 
+use crate::errors::chain;
+
 /// Long enough to be read and photographed, short enough for a machine that mends itself by trying again.
 const PAUSE: Duration = Duration::from_secs(10);
 
@@ -39,33 +41,4 @@ pub fn say(line: &str) {
 /// Keeps a warning in the kernel's log, without showing it: the boot has no other log yet.
 pub fn note(line: &str) {
     let _ = kmsg::write(Level::Warning, &format!("corten: {line}"));
-}
-
-/// An error with everything that caused it, in one line.
-pub fn chain(error: &dyn Error) -> String {
-    let mut text = error.to_string();
-    let mut cause = error.source();
-    while let Some(error) = cause {
-        text.push_str(": ");
-        text.push_str(&error.to_string());
-        cause = error.source();
-    }
-    text
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[derive(Debug, thiserror::Error)]
-    #[error("mount the root")]
-    struct Outer {
-        source: std::io::Error,
-    }
-
-    #[test]
-    fn the_whole_chain_is_told() {
-        let error = Outer { source: std::io::Error::other("no such device") };
-        assert_eq!(chain(&error), "mount the root: no such device");
-    }
 }

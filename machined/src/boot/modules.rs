@@ -12,7 +12,8 @@ use corten_sys::module::{ModuleError, Modules};
 use corten_sys::uevent;
 use tracing::debug;
 
-use crate::boot::fatal::{chain, note};
+use crate::boot::fatal::note;
+use crate::errors::chain;
 use crate::modprobe;
 
 /// One name a line.

@@ -12,7 +12,7 @@ use corten_sys::process::Resource;
 use corten_sys::{kmsg, reboot, system};
 
 use super::cmdline::Cmdline;
-use super::fatal::{chain, note};
+use super::fatal::note;
 use super::handover::Handover;
 use super::heartbeat::Heartbeat;
 use super::modules::Loader;
@@ -20,6 +20,7 @@ use super::mounts::{self, Need};
 use super::timeline::Timeline;
 use super::watchdog::{self, WatchdogHandle};
 use super::{etc, fatal, pstore, sysctls};
+use crate::errors::chain;
 
 type BoxError = Box<dyn Error + Send + Sync>;
 

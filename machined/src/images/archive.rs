@@ -194,18 +194,13 @@ fn entry_name(digest: &str) -> Result<String, ArchiveError> {
 
 #[cfg(test)]
 mod tests {
-    use sha2::{Digest, Sha256};
-
     use super::*;
-
-    fn sha(bytes: &[u8]) -> String {
-        Sha256::digest(bytes).iter().map(|byte| format!("{byte:02x}")).collect()
-    }
+    use crate::digest::sha256;
 
     /// An archive with one image of one layer; `tamper` may change the entries before they are written.
     fn archive(tamper: impl Fn(&mut Vec<(String, Vec<u8>)>)) -> tempfile::NamedTempFile {
         let (config, layer) = (b"{}".to_vec(), b"layer".to_vec());
-        let descriptor = |media: &str, bytes: &[u8]| serde_json::json!({ "mediaType": media, "digest": format!("sha256:{}", sha(bytes)), "size": bytes.len() });
+        let descriptor = |media: &str, bytes: &[u8]| serde_json::json!({ "mediaType": media, "digest": format!("sha256:{}", sha256([bytes])), "size": bytes.len() });
         let manifest = serde_json::json!({
             "config": descriptor("application/vnd.oci.image.config.v1+json", &config),
             "layers": [descriptor("application/vnd.oci.image.layer.v1.tar", &layer)],
@@ -216,8 +211,9 @@ mod tests {
         named["annotations"] = serde_json::json!({ NAME: "corten.dev/x:1" });
         let index = serde_json::json!({ "manifests": [named] }).to_string().into_bytes();
         let mut entries = vec![("index.json".to_owned(), index)];
-        entries
-            .extend([config, layer, manifest].map(|bytes| (format!("blobs/sha256/{}", sha(&bytes)), bytes)));
+        entries.extend(
+            [config, layer, manifest].map(|bytes| (format!("blobs/sha256/{}", sha256([&bytes])), bytes)),
+        );
         tamper(&mut entries);
         let file = tempfile::NamedTempFile::new().unwrap();
         let mut tar = tar::Builder::new(file.reopen().unwrap());

@@ -49,7 +49,7 @@ pub async fn empty(store: &Store, why: &str) -> Option<String> {
     match drain(&hostname.spec.hostname, why).await {
         Ok(0) => None,
         Ok(left) => Some(format!("{left} pods did not leave in time and are stopped with the machine")),
-        Err(failure) => Some(format!("the node was not drained: {}", crate::run::chain(&failure))),
+        Err(failure) => Some(format!("the node was not drained: {}", crate::errors::chain(&failure))),
     }
 }
 

@@ -221,6 +221,6 @@ pub async fn begin(recorder: Recorder, disk: Option<String>) {
         None => Err(RecordError::NoMeta),
     };
     if let Err(error) = begun {
-        tracing::warn!(error = crate::run::chain(&error), "this boot is not recorded");
+        tracing::warn!(error = crate::errors::chain(&error), "this boot is not recorded");
     }
 }

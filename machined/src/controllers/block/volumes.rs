@@ -20,9 +20,10 @@ use tracing::info;
 use super::disks::{self, Found};
 use super::volume::{VOLUMES, Volume, bring_up};
 use super::{plan, table};
-use crate::boot::fatal::{chain, say};
+use crate::boot::fatal::say;
 use crate::boot::machine_id;
 use crate::boot::timeline::Timeline;
+use crate::errors::chain;
 use crate::node::StartedFrom;
 
 /// Until the next look at a disk that is not there or not right.

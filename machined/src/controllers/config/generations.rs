@@ -9,7 +9,7 @@ use std::io::{self, Write};
 use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 
-use sha2::{Digest, Sha256};
+use crate::digest::sha256;
 
 const MAGIC: &str = "corten-config 1";
 /// How many generations are kept.
@@ -92,7 +92,7 @@ impl Generations {
             return Ok(newest);
         }
         let number = self.numbers()?.last().map_or(1, |newest| newest + 1);
-        let digest = digest(text);
+        let digest = sha256([text]);
         fs::DirBuilder::new()
             .recursive(true)
             .mode(0o700)
@@ -109,7 +109,7 @@ impl Generations {
         let content = fs::read_to_string(self.path(number)).map_err(|error| error.to_string())?;
         let (header, text) = content.split_once('\n').ok_or("it is cut off in the header")?;
         let want = header.strip_prefix(MAGIC).ok_or("it has an unknown format")?.trim();
-        let have = digest(text);
+        let have = sha256([text]);
         if want != have {
             return Err("its checksum is wrong".into());
         }
@@ -173,10 +173,6 @@ pub fn durable_write(path: &Path, content: &[u8]) -> io::Result<()> {
         Some(dir) => File::open(dir)?.sync_all(),
         None => Ok(()),
     }
-}
-
-fn digest(text: &str) -> String {
-    Sha256::digest(text.as_bytes()).iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
 #[cfg(test)]

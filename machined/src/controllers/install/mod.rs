@@ -18,7 +18,8 @@ pub use requests::{Installs, Running};
 
 use corten_config::{Config, Source};
 
-use crate::boot::fatal::{chain, say};
+use crate::boot::fatal::say;
+use crate::errors::chain;
 
 /// Starts the installation that a config of the machine's own sources asks for. Answers what came of it, for a status.
 ///

@@ -15,11 +15,11 @@ use kube::api::{DynamicObject, Patch, PatchParams};
 use kube::core::GroupVersionKind;
 use kube::{Api, Client, ResourceExt as _};
 use serde_json::Value;
-use sha2::{Digest, Sha256};
 
 use super::client;
 use super::inputs::nth_address;
 use crate::controllers::config;
+use crate::digest::sha256;
 
 /// Name of the CoreDNS image, as the image build tags it.
 pub const COREDNS_IMAGE: &str = concat!("corten.dev/coredns:", env!("CARGO_PKG_VERSION"));
@@ -66,7 +66,7 @@ impl Controller for Manifests {
         ];
         let mut next = Next::Wait;
         for (name, text) in all {
-            let digest = digest(&text);
+            let digest = sha256([&text]);
             if ctx.store().get::<ManifestStatus>(name).is_some_and(|status| status.spec.applied == digest) {
                 continue;
             }
@@ -123,10 +123,6 @@ fn fill(template: &str, values: &[(&str, String)]) -> String {
 /// Each document of a multi-document YAML.
 fn parse(text: &str) -> Result<Vec<Value>, BoxError> {
     text.split("\n---\n").map(|document| Ok(serde_saphyr::from_str(document)?)).collect()
-}
-
-fn digest(text: &str) -> String {
-    Sha256::digest(text.as_bytes()).iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
 #[cfg(test)]

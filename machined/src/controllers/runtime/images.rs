@@ -11,8 +11,8 @@ use corten_resources::k8s::ImageStatus;
 use corten_resources::runtime::ServiceStatus;
 use corten_store::Kind as _;
 
+use crate::errors::chain;
 use crate::images::{self, Containerd};
-use crate::run::chain;
 
 /// Between two attempts.
 const RETRY: Duration = Duration::from_secs(2);

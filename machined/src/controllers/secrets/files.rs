@@ -6,7 +6,7 @@ use std::io::{self, Write};
 use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt, chown};
 use std::path::Path;
 
-use sha2::{Digest, Sha256};
+use crate::digest::sha256;
 
 /// Writes `files` (name → content) into `dir`, which belongs to `uid` alone. A file that is the same already stays.
 ///
@@ -43,13 +43,7 @@ pub fn replace(path: &Path, content: &str, mode: u32, uid: u32) -> io::Result<()
 
 /// SHA-256 over names and contents, hexadecimal.
 pub fn digest(files: &BTreeMap<String, String>) -> String {
-    let mut hash = Sha256::new();
-    for (name, content) in files {
-        hash.update(name.as_bytes());
-        hash.update([0]);
-        hash.update(content.as_bytes());
-    }
-    hash.finalize().iter().map(|byte| format!("{byte:02x}")).collect()
+    sha256(files.iter().flat_map(|(name, content)| [name, "\0", content]))
 }
 
 #[cfg(test)]

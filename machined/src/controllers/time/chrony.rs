@@ -13,9 +13,9 @@ use corten_resources::config::{ConfigSourceStatus, MachineConfig};
 use corten_resources::network::TimeServerSpec;
 use corten_resources::runtime::{CgroupLimits, Directory, ServiceSpec};
 use corten_store::Kind;
-use sha2::{Digest, Sha256};
 
 use crate::controllers::network::file::write_if_changed;
+use crate::digest::sha256;
 
 /// Name of the service.
 const SERVICE: &str = "chronyd";
@@ -106,7 +106,6 @@ fn service(config: &str, drift: bool) -> ServiceSpec {
     if drift {
         directories.push(folder(DRIFT));
     }
-    let restart_on = Sha256::digest(config).iter().map(|byte| format!("{byte:02x}")).collect();
     ServiceSpec {
         // -d: in the foreground, log to stderr; -U: started without root's rights; -F 1: its own filter of system calls,
         // since ours forbids setting the clock.
@@ -118,7 +117,7 @@ fn service(config: &str, drift: bool) -> ServiceSpec {
         directories,
         oom_score_adj: -500,
         stop_timeout_ms: 3_000,
-        restart_on,
+        restart_on: sha256([config]),
         ..ServiceSpec::default()
     }
 }

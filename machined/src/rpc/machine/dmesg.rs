@@ -7,9 +7,9 @@ use tonic::{Request, Response, Status};
 
 use super::to_proto;
 use crate::boot::kernel_log;
+use crate::errors::chain;
 use crate::node::Node;
 use crate::rpc::{Answers, count};
-use crate::run::chain;
 
 pub(super) async fn dmesg(
     node: &Node,

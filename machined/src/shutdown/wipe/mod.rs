@@ -23,8 +23,9 @@ use corten_sys::block::{self, gpt};
 use tokio::time::timeout;
 use tracing::warn;
 
-use crate::boot::fatal::{chain, say};
+use crate::boot::fatal::say;
 use crate::controllers::block::marker;
+use crate::errors::chain;
 use crate::node::{WipeMethod, WipePlan};
 use erase::EraseError;
 use plan::{Target, Way};

@@ -15,7 +15,7 @@ use tokio::sync::{Notify, oneshot, watch};
 use super::engine::{Chosen, Engine, GivenUp, Job, Moment};
 use super::meter::Meter;
 use super::{BoxError, Installs, state};
-use crate::boot::fatal::chain;
+use crate::errors::chain;
 use crate::node::{Power, PowerRequest};
 
 /// Between two updates of the status.

@@ -13,10 +13,10 @@ use std::collections::BTreeMap;
 use std::net::{Ipv4Addr, SocketAddr};
 
 use corten_constants::{ids, paths};
-use corten_resources::runtime::{CgroupLimits, HealthCheck, Probe, ServiceSpec};
-use sha2::{Digest, Sha256};
+use corten_resources::runtime::{CgroupLimits, HealthCheck, Probe, Requirement, ServiceSpec};
 
 use super::inputs::Inputs;
+use crate::digest::sha256;
 pub use containerd::{Endpoint, Mirror, SANDBOX_IMAGE, containerd};
 
 /// A file that a component reads.
@@ -54,13 +54,8 @@ pub struct Component {
 impl Component {
     /// Ties the service to its inputs: a change of a file or of a secret restarts it.
     fn new(files: Vec<File>, mut service: ServiceSpec, secrets_digest: &str) -> Self {
-        let mut hash = Sha256::new();
-        for file in &files {
-            hash.update(file.path.as_bytes());
-            hash.update(file.content.as_bytes());
-        }
-        hash.update(secrets_digest.as_bytes());
-        service.restart_on = hash.finalize().iter().map(|byte| format!("{byte:02x}")).collect();
+        let inputs = files.iter().flat_map(|file| [file.path.as_str(), &file.content]);
+        service.restart_on = sha256(inputs.chain([secrets_digest]));
         Self { files, service }
     }
 }
@@ -98,6 +93,37 @@ fn unprivileged(uid: u32) -> ServiceSpec {
         no_new_privileges: true,
         ..ServiceSpec::default()
     }
+}
+
+/// A program of the control plane that works through this node's API server: its own user, its own kubeconfig, and a port
+/// that only the health check reaches.
+fn api_client(name: &str, uid: u32, port: u16, own: Vec<(&str, String)>, inputs: &Inputs) -> Component {
+    let file = |file: &str| secret(name, file);
+    let mut args = vec![
+        ("authentication-kubeconfig", file("kubeconfig")),
+        ("authorization-kubeconfig", file("kubeconfig")),
+        ("bind-address", "127.0.0.1".into()),
+        ("kubeconfig", file("kubeconfig")),
+        // With one control-plane node there is nobody to elect, and after a power cut a new leader would wait for the
+        // old lease to run out.
+        ("leader-elect", "false".into()),
+        ("profiling", "false".into()),
+        ("secure-port", port.to_string()),
+        ("tls-cert-file", file("server.crt")),
+        ("tls-private-key-file", file("server.key")),
+    ];
+    args.extend(own);
+    let probe = Probe::Https { address: loopback(port), path: "/healthz".into(), ca_file: file("ca.crt") };
+    let service = ServiceSpec {
+        command: command(name, flags(&args, &BTreeMap::new())),
+        requires: vec![Requirement::Service("kube-apiserver".into())],
+        readiness: Some(probe.clone()),
+        health: Some(health(probe, 15_000)),
+        oom_score_adj: -997,
+        stop_timeout_ms: 5_000,
+        ..unprivileged(uid)
+    };
+    Component::new(Vec::new(), service, &inputs.secrets_digest(name))
 }
 
 /// `--name=value` for each pair, in order; later pairs of the same name replace earlier ones.
