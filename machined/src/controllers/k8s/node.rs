@@ -1,7 +1,8 @@
 //! Follows this machine's Node object, and gives it the labels that a kubelet may not give itself.
 //!
-//! Reads `KubernetesConfig` and `ServiceStatus`; owns `NodeStatus`. Polls, because a watch that dies silently would show
-//! yesterday's truth: often until the node is Ready, seldom afterwards.
+//! Reads `KubernetesConfig` and `ServiceStatus`; owns `NodeStatus`. Until the node is Ready each change is watched, so that
+//! nothing is asked in vain while the processors are short. A watch may die silently and then show yesterday's truth: it
+//! ends after some seconds, and once the node is Ready it is asked for now and then instead.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -11,16 +12,20 @@ use corten_controller::{BoxError, Context, Controller, Next};
 use corten_resources::k8s::{KubernetesConfig, NodeStatus, Role};
 use corten_resources::runtime::ServiceStatus;
 use corten_store::Kind as _;
+use futures::TryStreamExt as _;
 use k8s_openapi::api::core::v1::Node;
-use kube::api::{Patch, PatchParams};
+use kube::api::{ListParams, Patch, PatchParams, WatchEvent, WatchParams};
 use kube::{Api, Client};
 
 use super::client;
+use crate::errors::chain;
 
-/// Between two looks while the node is not Ready.
+/// Between two attempts while the node is not Ready.
 const SOON: Duration = Duration::from_millis(500);
 /// Between two looks afterwards.
 const LATER: Duration = Duration::from_secs(5);
+/// How long a watch lasts, in seconds. Shorter than the client waits for an answer.
+const WATCH: u32 = 15;
 
 /// The controller.
 #[derive(Default)]
@@ -59,38 +64,70 @@ impl Controller for NodeFollower {
             ctx.put::<NodeStatus>(&config.node_name, waiting)?;
             return Ok(Next::Wait);
         }
-        let status = match self.look(&config.node_name).await {
-            Ok(status) => status,
+        match self.follow(ctx, &config.node_name).await {
+            Ok(true) => Ok(Next::After(LATER)),
+            Ok(false) => Ok(Next::After(SOON)),
             Err(error) => {
                 self.client = None;
-                NodeStatus { reason: "NoAnswer".into(), message: error.to_string(), ..NodeStatus::default() }
+                let message = chain(error.as_ref());
+                let status = NodeStatus { reason: "NoAnswer".into(), message, ..NodeStatus::default() };
+                ctx.put::<NodeStatus>(&config.node_name, status)?;
+                Ok(Next::After(SOON))
             }
-        };
-        let next = if status.ready { LATER } else { SOON };
-        ctx.put::<NodeStatus>(&config.node_name, status)?;
-        Ok(Next::After(next))
+        }
     }
 }
 
 impl NodeFollower {
-    async fn look(&mut self, name: &str) -> Result<NodeStatus, BoxError> {
+    /// Publishes what the API server says about the node now and, until it is Ready, what it says next; tells whether it
+    /// is Ready.
+    async fn follow(&mut self, ctx: &Context, name: &str) -> Result<bool, BoxError> {
         let client = match &self.client {
             Some(client) => client.clone(),
             None => self.client.insert(client::connect().await?).clone(),
         };
         let nodes: Api<Node> = Api::all(client);
-        let Some(node) = nodes.get_opt(name).await? else {
-            return Ok(NodeStatus { reason: "NotRegistered".into(), ..NodeStatus::default() });
-        };
-        if !has_label(&node) {
-            let patch = serde_json::json!({
-                "apiVersion": "v1", "kind": "Node",
-                "metadata": { "labels": BTreeMap::from([(labels::CONTROL_PLANE_LABEL, "")]) },
-            });
-            nodes.patch(name, &PatchParams::apply("corten").force(), &Patch::Apply(patch)).await?;
+        let only = format!("metadata.name={name}");
+        // A list, not a get: a node that does not exist yet has no version to watch from.
+        let list = nodes.list(&ListParams::default().fields(&only)).await?;
+        let version = list.metadata.resource_version.unwrap_or_default();
+        if seen(ctx, &nodes, name, list.items.first()).await? {
+            return Ok(true);
         }
-        Ok(status(&node))
+        let watch = WatchParams::default().fields(&only).timeout(WATCH);
+        let mut events = std::pin::pin!(nodes.watch(&watch, &version).await?);
+        while let Some(event) = events.try_next().await? {
+            let node = match &event {
+                WatchEvent::Added(node) | WatchEvent::Modified(node) => Some(node),
+                WatchEvent::Deleted(_) => None,
+                WatchEvent::Bookmark(_) => continue,
+                // Most likely the version is too old: the next run lists again.
+                WatchEvent::Error(_) => break,
+            };
+            if seen(ctx, &nodes, name, node).await? {
+                return Ok(true);
+            }
+        }
+        Ok(false)
     }
+}
+
+/// Publishes the node's status, gives it its label when it lacks that, and tells whether it is Ready.
+async fn seen(ctx: &Context, nodes: &Api<Node>, name: &str, node: Option<&Node>) -> Result<bool, BoxError> {
+    let status = match node {
+        Some(node) => status(node),
+        None => NodeStatus { reason: "NotRegistered".into(), ..NodeStatus::default() },
+    };
+    let ready = status.ready;
+    ctx.put::<NodeStatus>(name, status)?;
+    if node.is_some_and(|node| !has_label(node)) {
+        let patch = serde_json::json!({
+            "apiVersion": "v1", "kind": "Node",
+            "metadata": { "labels": BTreeMap::from([(labels::CONTROL_PLANE_LABEL, "")]) },
+        });
+        nodes.patch(name, &PatchParams::apply("corten").force(), &Patch::Apply(patch)).await?;
+    }
+    Ok(ready)
 }
 
 fn has_label(node: &Node) -> bool {
