@@ -130,3 +130,69 @@ fn orphans_by_the_thousand_leave_no_zombie() {
         }
     });
 }
+
+/// A value that only the kubelet itself refuses: the config knows the field, and not its range.
+const BROKEN: &str =
+    "---\napiVersion: corten.dev/v1\nkind: Kubelet\nextraConfig: {imageGCHighThresholdPercent: 200}\n";
+/// Its pauses are a quarter of a second, a half, one, two, …; the jitter takes a quarter at most.
+const FAILURES: u32 = 4;
+const LONGER: f64 = 1.4;
+
+/// The pause in `…; next start in 2.1 s…`.
+fn pause(message: &str) -> Option<f64> {
+    message.split_once("next start in ")?.1.split_once(' ')?.0.parse().ok()
+}
+
+/// Waits until the service has failed so often that its pauses must have grown.
+async fn backing_off(node: &TestNode, service: &str, patience: Duration) -> Result<()> {
+    let deadline = Instant::now() + patience;
+    loop {
+        let services = node.services().await?;
+        let found = services.iter().find(|found| found.id == service);
+        if let Some(found) = found {
+            ensure!(!found.ready, "{service} became ready: {found:?}");
+            if found.restarts >= FAILURES && pause(&found.message).is_some_and(|pause| pause >= LONGER) {
+                return Ok(());
+            }
+        }
+        ensure!(Instant::now() < deadline, "{service} is not retried with growing pauses: {found:?}");
+        sleep(Duration::from_millis(100)).await;
+    }
+}
+
+#[test]
+fn a_service_that_never_gets_ready_is_told_with_its_reason_and_tried_again_while_the_machine_is_usable() {
+    vm_test(async |lab| {
+        let mut options = lab.options("broken");
+        options.extra_config = BROKEN.to_owned();
+        let node = lab.node(&options).await?;
+        node.expect_restart("kubelet");
+        backing_off(&node, "kubelet", lab.timeouts().seconds(60)).await?;
+
+        let told = |text: &str| {
+            [
+                "not met: service kubelet",
+                "next start in",
+                "last exit: exit code 1",
+                "hint: osctl logs kubelet",
+            ]
+            .iter()
+            .all(|part| text.contains(part))
+        };
+        node.osctl().until(&["status"], lab.timeouts().seconds(20), told).await?;
+        let ended =
+            |text: &str| text.lines().any(|row| row.contains("kubelet") && row.contains("exit code 1"));
+        node.osctl().until(&["services"], lab.timeouts().seconds(20), ended).await?;
+        let log = node.osctl().ok(&["logs", "kubelet"]).await?;
+        ensure!(log.contains("imageGCHighThresholdPercent"), "the log lacks the reason: {log}");
+
+        // Nothing else is drawn in, and what is wrong can be put right through the API.
+        back(&node, "containerd", 0, lab.timeouts().seconds(20)).await?;
+        let mended =
+            std::fs::read_to_string(node.cluster().config_file())?.replace("Percent: 200", "Percent: 80");
+        let file = lab.dir().join("mended.yaml");
+        std::fs::write(&file, mended)?;
+        node.osctl().ok(&["apply-config", "-f", file.as_str()]).await?;
+        back(&node, "kubelet", 0, lab.timeouts().seconds(60)).await.map(drop)
+    });
+}
