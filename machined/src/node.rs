@@ -55,9 +55,6 @@ pub struct StartedFrom {
     pub medium: Option<String>,
 }
 
-/// Time for an answer to reach its caller, on a slow link and a busy machine.
-const ANSWER: std::time::Duration = std::time::Duration::from_millis(700);
-
 /// What to do with the machine.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum PowerAction {
@@ -123,7 +120,7 @@ impl Default for Power {
 }
 
 impl Power {
-    /// Asks for it; returns at once.
+    /// Asks for it; returns at once. The answer to whoever asked still arrives: apid lets open calls finish.
     pub fn ask(&self, request: PowerRequest) {
         self.request.send_modify(|current| match current {
             Some(before) => {
@@ -133,16 +130,6 @@ impl Power {
             None => *current = Some(request),
         });
         self.asked.notify_one();
-    }
-
-    /// Asks for it once the answer to the caller has had time to leave: going down takes apid, and with it the caller's
-    /// connection. Must be called inside a runtime.
-    pub fn ask_after_answer(&self, request: PowerRequest) {
-        let power = self.clone();
-        tokio::spawn(async move {
-            tokio::time::sleep(ANSWER).await;
-            power.ask(request);
-        });
     }
 
     /// Waits until somebody asked. Any number may wait.

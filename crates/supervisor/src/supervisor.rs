@@ -193,6 +193,20 @@ impl SupervisorHandle {
         self.shared.control(id, Control::Stop)
     }
 
+    /// [`Self::stop`], and waits until it is down, for at most `limit`.
+    pub async fn stop_and_wait(&self, id: &str, limit: Duration) {
+        let signal = self.shared.environment.store.changed(&[ServiceStatus::NAME]);
+        if self.stop(id).is_err() {
+            return;
+        }
+        let down = async {
+            while !self.is_down(id) {
+                signal.wait().await;
+            }
+        };
+        let _ = timeout_at(Instant::now() + limit, down).await;
+    }
+
     /// Wants a service anew.
     pub fn restart(&self, id: &str) -> Result<(), SupervisorError> {
         self.shared.control(id, Control::Restart)

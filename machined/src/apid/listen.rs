@@ -3,10 +3,7 @@
 use std::{
     io,
     net::{Ipv4Addr, SocketAddr},
-    sync::{
-        Arc,
-        atomic::{AtomicBool, Ordering},
-    },
+    sync::Arc,
     time::Duration,
 };
 
@@ -58,19 +55,36 @@ fn bind_to(address: SocketAddr) -> io::Result<std::net::TcpListener> {
     Ok(listener)
 }
 
-/// Take connections for ever. `full` tells whether the limit has been reported.
+/// Take connections until `stop`, and then let open calls finish.
 pub(super) async fn accept(
     listener: std::net::TcpListener,
     identity: Arc<Identity>,
     proxy: Arc<Proxy>,
-    full: Arc<AtomicBool>,
+    stop: impl Future<Output = ()>,
+) {
+    let slots = Arc::new(Semaphore::new(CONNECTIONS));
+    tokio::select! {
+        () = take(listener, &slots, &identity, &proxy) => {}
+        () = stop => {}
+    }
+    let all = u32::try_from(CONNECTIONS).unwrap_or(u32::MAX);
+    let closed = async { drop(slots.acquire_many(all).await) };
+    proxy.drain().finish(closed).await;
+    info!("the API is not served any more");
+}
+
+async fn take(
+    listener: std::net::TcpListener,
+    slots: &Arc<Semaphore>,
+    identity: &Arc<Identity>,
+    proxy: &Arc<Proxy>,
 ) {
     let listener = match TcpListener::from_std(listener) {
         Ok(listener) => listener,
         Err(error) => return warn!(%error, "the listening socket cannot be used"),
     };
     info!(address = ?listener.local_addr().ok(), "the API is served");
-    let slots = Arc::new(Semaphore::new(CONNECTIONS));
+    let mut full = false;
     loop {
         let (stream, address) = match listener.accept().await {
             Ok(accepted) => accepted,
@@ -82,27 +96,32 @@ pub(super) async fn accept(
             }
         };
         let Ok(slot) = slots.clone().try_acquire_owned() else {
-            if !full.swap(true, Ordering::Relaxed) {
+            if !std::mem::replace(&mut full, true) {
                 warn!(limit = CONNECTIONS, "too many connections: new ones are refused");
             }
             continue;
         };
-        full.store(false, Ordering::Relaxed);
+        full = false;
         let (identity, proxy) = (identity.clone(), proxy.clone());
         tokio::spawn(async move {
-            serve(stream, address, &identity, proxy).await;
+            serve(stream, address, &identity, &proxy).await;
             drop(slot);
         });
     }
 }
 
-async fn serve(stream: TcpStream, address: SocketAddr, identity: &Identity, proxy: Arc<Proxy>) {
-    let Some(stream) = handshake(stream, address, identity).await else { return };
+async fn serve(stream: TcpStream, address: SocketAddr, identity: &Identity, proxy: &Arc<Proxy>) {
+    let shaken = tokio::select! {
+        shaken = handshake(stream, address, identity) => shaken,
+        () = proxy.drain().ending() => None,
+    };
+    let Some(stream) = shaken else { return };
     let certificate = stream.get_ref().1.peer_certificates().and_then(|chain| chain.first());
     let peer = Arc::new(Peer::new(address, certificate.map(AsRef::as_ref)));
     let remaining = peer.remaining;
+    let calls = proxy.clone();
     let service = service_fn(move |request| {
-        let (proxy, peer) = (proxy.clone(), peer.clone());
+        let (proxy, peer) = (calls.clone(), peer.clone());
         async move { Ok::<_, std::convert::Infallible>(proxy.forward(request, &peer).await) }
     });
     let connection = http2::Builder::new(TokioExecutor::new())
@@ -127,6 +146,10 @@ async fn serve(stream: TcpStream, address: SocketAddr, identity: &Identity, prox
             info!(peer = %address, "the caller's certificate has expired: the connection ends");
             connection.as_mut().graceful_shutdown();
             timeout(HANDSHAKE, connection).await.unwrap_or(Ok(()))
+        }
+        () = proxy.drain().ending() => {
+            connection.as_mut().graceful_shutdown();
+            connection.await // for as long as there is any use in it: see `Drain::finish`
         }
     };
     if let Err(error) = ended {

@@ -6,7 +6,9 @@
 //! ```text
 //! accept ─ TLS (pki) ─ who is it (peer) ─ HTTP/2 ─ strip and attach (proxy) ─ machined.sock (upstream)
 //! ```
+//! On SIGTERM it lets open calls finish (drain).
 
+mod drain;
 mod listen;
 mod options;
 mod peer;
@@ -17,11 +19,7 @@ mod seccomp;
 mod tests;
 mod upstream;
 
-use std::{
-    ffi::OsString,
-    process::ExitCode,
-    sync::{Arc, atomic::AtomicBool},
-};
+use std::{ffi::OsString, process::ExitCode, sync::Arc};
 
 use rustix::process::{DumpableBehavior, set_dumpable_behavior};
 use tracing::error;
@@ -76,16 +74,18 @@ fn run(arguments: impl IntoIterator<Item = OsString>) -> Result<(), ApidError> {
         .enable_all()
         .build()
         .map_err(ApidError::Runtime)?;
-    runtime.block_on(serve(listener, options));
+    runtime.block_on(serve(listener, options, drain::requested()));
     Ok(())
 }
 
-/// Serve for ever.
-async fn serve(listener: std::net::TcpListener, options: Options) {
+/// Serve until `stop`.
+async fn serve(listener: std::net::TcpListener, options: Options, stop: impl Future<Output = ()>) {
     let identity = pki::Identity::load(options.pki.clone(), options.maintenance).await;
     let identity = Arc::new(identity);
     let watch = pki::watch(identity.clone());
     let proxy = Arc::new(proxy::Proxy::new(upstream::Upstream::new(options.socket)));
-    let full = Arc::new(AtomicBool::new(false));
-    tokio::join!(watch, listen::accept(listener, identity, proxy, full));
+    tokio::select! {
+        () = watch => {}
+        () = listen::accept(listener, identity, proxy, stop) => {}
+    }
 }

@@ -5,7 +5,7 @@ use http::{HeaderMap, HeaderName, Request, Response, Uri, uri::Authority, uri::S
 use http_body_util::{Either, Empty};
 use hyper::body::{Bytes, Incoming};
 
-use super::{peer::Peer, upstream::Upstream};
+use super::{drain::Drain, peer::Peer, upstream::Upstream};
 
 /// A body that machined sends, or none because this is our own error.
 pub(super) type ProxyBody = Either<Incoming, Empty<Bytes>>;
@@ -18,15 +18,22 @@ const ADDRESS: HeaderName = HeaderName::from_static(metadata::ADDRESS);
 #[derive(Debug)]
 pub(super) struct Proxy {
     upstream: Upstream,
+    drain: Drain,
 }
 
 impl Proxy {
     pub(super) fn new(upstream: Upstream) -> Self {
-        Self { upstream }
+        Self { upstream, drain: Drain::default() }
+    }
+
+    /// How this process ends.
+    pub(super) fn drain(&self) -> &Drain {
+        &self.drain
     }
 
     /// Forward one request; an unreachable machined becomes a gRPC status.
     pub(super) async fn forward(&self, mut request: Request<Incoming>, peer: &Peer) -> Response<ProxyBody> {
+        let _unanswered = self.drain.call();
         attach(request.headers_mut(), peer);
         *request.uri_mut() = local(request.uri());
         match self.upstream.send(request).await {

@@ -15,6 +15,7 @@ use corten_api::v1::{
 use corten_client::{Client, ClientError, Context, Fingerprint, Options as ClientOptions, Problem};
 use corten_pki::{Ca, KeyType, Leaf, LeafRequest, Usage};
 use futures::Stream;
+use tokio::sync::oneshot;
 use tokio_stream::StreamExt as _;
 use tonic::{Request, Response, Status, Streaming};
 
@@ -66,7 +67,8 @@ impl MachineService for StandIn {
         &self,
         _: Request<v1::ShutdownRequest>,
     ) -> Result<Response<v1::ShutdownResponse>, Status> {
-        Err(Status::unimplemented(""))
+        tokio::time::sleep(SLOW).await;
+        Ok(Response::new(v1::ShutdownResponse { boot_id: "b".into() }))
     }
     async fn reset(&self, _: Request<v1::ResetRequest>) -> Result<Response<Self::ResetStream>, Status> {
         Err(Status::unimplemented(""))
@@ -151,6 +153,11 @@ impl Fixture {
     }
 
     fn start(&mut self, maintenance: bool) {
+        let (listener, options) = self.listen(maintenance);
+        tokio::spawn(serve(listener, options, std::future::pending()));
+    }
+
+    fn listen(&mut self, maintenance: bool) -> (std::net::TcpListener, Options) {
         let listener = listen::bind("127.0.0.1:0".parse().unwrap()).unwrap();
         self.address = listener.local_addr().unwrap().to_string();
         let options = Options {
@@ -159,7 +166,16 @@ impl Fixture {
             maintenance,
             ..Options::default()
         };
-        tokio::spawn(serve(listener, options));
+        (listener, options)
+    }
+
+    /// In a runtime of its own, which takes everything along when it ends, as the process does.
+    fn start_until(&mut self, stop: oneshot::Receiver<()>) -> std::thread::JoinHandle<()> {
+        let (listener, options) = self.listen(false);
+        std::thread::spawn(move || {
+            let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+            runtime.block_on(serve(listener, options, async { drop(stop.await) }));
+        })
     }
 
     fn context(&self, name: &str, role: &str) -> Context {
@@ -189,6 +205,8 @@ impl Fixture {
 
 const NOW: Duration = Duration::ZERO;
 const HOUR: Duration = Duration::from_secs(3600);
+/// The stand-in's time to answer `shutdown`.
+const SLOW: Duration = Duration::from_millis(400);
 
 /// A leaf that lasts an hour, issued `age` ago.
 fn issue(ca: &Ca, name: &str, role: &str, usage: Usage, age: Duration) -> Leaf {
@@ -345,6 +363,28 @@ async fn without_machined_the_answer_says_so_and_it_recovers() {
     assert_eq!(client.error(&status).problem.code(), "proxy.unavailable");
     fixture.stand_in();
     assert_eq!(who(&client).await, "a os:admin");
+}
+
+#[tokio::test]
+async fn an_answer_under_way_arrives_although_apid_ends() {
+    let mut fixture = Fixture::bare();
+    fixture.write_pki(&fixture.ca);
+    fixture.stand_in();
+    let (stop, stopped) = oneshot::channel();
+    let apid = fixture.start_until(stopped);
+    let context = fixture.context("a", "os:admin");
+    let client = fixture.connect(&context).await.unwrap();
+    assert_eq!(who(&client).await, "a os:admin");
+    let mut machine = client.machine();
+    let ending = async {
+        tokio::time::sleep(SLOW / 4).await;
+        stop.send(()).unwrap();
+        tokio::time::sleep(SLOW / 4).await;
+        assert_eq!(fixture.connect(&context).await.unwrap_err().problem.code(), "connect.refused");
+    };
+    let (answer, ()) = tokio::join!(machine.shutdown(v1::ShutdownRequest::default()), ending);
+    assert_eq!(answer.unwrap().into_inner().boot_id, "b");
+    tokio::task::spawn_blocking(|| apid.join().unwrap()).await.unwrap();
 }
 
 #[tokio::test]

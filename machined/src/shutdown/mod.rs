@@ -31,6 +31,8 @@ pub use processes::{Survivors, end_all};
 const TOTAL: Duration = Duration::from_secs(25);
 /// For services, in the order of their dependencies.
 const SERVICES: Duration = Duration::from_secs(6);
+/// For the answer to whoever asked, when nothing else is waited for.
+const ANSWER: Duration = Duration::from_secs(1);
 /// For containers and whatever else runs, to end by themselves, and then to be gone.
 const TERMINATE: Duration = Duration::from_millis(1500);
 const KILL: Duration = Duration::from_secs(2);
@@ -63,6 +65,8 @@ pub async fn run(request: PowerRequest, parts: Parts) -> Infallible {
     let extra = wipe.as_ref().map(wipe::Wipe::budget).unwrap_or_default();
     enforce(ending, TOTAL + extra, parts.watchdog.clone());
     if request.force && wipe.is_none() {
+        // It lets open calls finish before it ends.
+        parts.supervisor.stop_and_wait("apid", ANSWER).await;
         end_now(ending, &parts).await;
     }
     let late = parts.supervisor.stop_all(SERVICES).await;

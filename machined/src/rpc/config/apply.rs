@@ -32,8 +32,7 @@ pub(super) async fn apply(
     if !request.dry_run {
         answer.generation = keep(node, request.config).await?;
         if answer.needs_reboot && mode == ApplyMode::Reboot {
-            node.power
-                .ask_after_answer(PowerRequest { action: PowerAction::Reboot, ..PowerRequest::default() });
+            node.power.ask(PowerRequest { action: PowerAction::Reboot, ..PowerRequest::default() });
         }
     }
     Ok(Response::new(answer))

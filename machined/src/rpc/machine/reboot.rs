@@ -13,10 +13,6 @@ pub(super) fn reboot(
     request: Request<RebootRequest>,
 ) -> Result<Response<RebootResponse>, Status> {
     audit::record(node, &request, "reboot", MACHINE);
-    node.power.ask_after_answer(PowerRequest {
-        action: PowerAction::Reboot,
-        force: request.get_ref().force,
-        wipe: None,
-    });
+    node.power.ask(PowerRequest { action: PowerAction::Reboot, force: request.get_ref().force, wipe: None });
     Ok(Response::new(RebootResponse { boot_id: versions::boot_id() }))
 }

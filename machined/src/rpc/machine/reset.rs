@@ -41,7 +41,7 @@ fn leave(node: Node, request: PowerRequest) -> impl Future<Output = Option<Progr
             true => drain::empty(&node.store, "reset").await,
             false => None,
         };
-        node.power.ask_after_answer(request);
+        node.power.ask(request);
         message
     });
     async {

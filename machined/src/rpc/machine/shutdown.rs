@@ -13,7 +13,7 @@ pub(super) fn shutdown(
     request: Request<ShutdownRequest>,
 ) -> Result<Response<ShutdownResponse>, Status> {
     audit::record(node, &request, "shutdown", MACHINE);
-    node.power.ask_after_answer(PowerRequest {
+    node.power.ask(PowerRequest {
         action: PowerAction::PowerOff,
         force: request.get_ref().force,
         wipe: None,

@@ -17,7 +17,7 @@ pub(super) async fn rollback(
     node.config.remember(node.updates.running()).await.map_err(|failure| to_proto::config(&failure))?;
     let version = node.updates.roll_back().await?;
     if !request.get_ref().no_reboot {
-        node.power.ask_after_answer(PowerRequest { action: PowerAction::Reboot, ..PowerRequest::default() });
+        node.power.ask(PowerRequest { action: PowerAction::Reboot, ..PowerRequest::default() });
     }
     Ok(Response::new(RollbackResponse { boot_id: versions::boot_id(), version }))
 }

@@ -73,7 +73,7 @@ async fn run(node: &Node, request: UpgradeRequest, sender: &Sender) -> Result<St
             let _ = sender.try_send(Ok(Progress { step: "drain".into(), message, ..Progress::default() }));
         }
     }
-    node.power.ask_after_answer(PowerRequest { action: PowerAction::Reboot, ..PowerRequest::default() });
+    node.power.ask(PowerRequest { action: PowerAction::Reboot, ..PowerRequest::default() });
     Ok(format!("rebooting into {version}"))
 }
 

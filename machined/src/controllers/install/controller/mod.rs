@@ -122,7 +122,7 @@ impl Controller for Installation {
         }
         ctx.put::<InstallStatus>(MACHINE, status)?;
         if finished {
-            self.power.ask_after_answer(PowerRequest::default());
+            self.power.ask(PowerRequest::default());
         }
         Ok(Next::Wait)
     }
