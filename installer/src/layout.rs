@@ -1,13 +1,12 @@
 //! The one table that says which partitions a system disk has, in which order and how large.
 //!
 //! Sizes are generous from the start, because a partition cannot be grown later under a running
-//! fleet. Offsets are fixed: only EPHEMERAL, the last one, depends on the size of the disk.
+//! fleet. Offsets are fixed: only EPHEMERAL, the last one, depends on the size of the disk. They are the same in bytes
+//! whatever the sectors of the disk are, so that an image can be moved between disks.
 
 use corten_constants::labels;
 use uuid::{Uuid, uuid};
 
-/// Bytes of a logical sector. Disks with other sectors are refused.
-pub const SECTOR: u64 = 512;
 /// Partitions start on a multiple of this many bytes.
 pub const ALIGNMENT: u64 = MIB;
 /// The smallest EPHEMERAL that a node can work with.
@@ -16,9 +15,9 @@ pub const EPHEMERAL_MIN: u64 = 256 * MIB;
 const MIB: u64 = 1 << 20;
 const GIB: u64 = 1 << 30;
 
-/// Bytes that the backup of the partition table takes at the end of a disk: 32 sectors of entries
-/// and the header.
-const BACKUP_TABLE: u64 = 33 * SECTOR;
+/// Bytes that the backup of the partition table takes at the end of a disk: entries and a header, in the largest sectors
+/// that there are.
+const BACKUP_TABLE: u64 = (16 << 10) + 4096;
 
 /// How large a partition is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -155,7 +154,7 @@ mod tests {
 
     #[test]
     fn partitions_follow_each_other_aligned_and_end_before_the_backup_table() {
-        for disk in [minimum_disk(), 6 * GIB, 20 * GIB + 12_345 * SECTOR] {
+        for disk in [minimum_disk(), 6 * GIB, 20 * GIB + 12_345 * 512] {
             let extents = place(disk).unwrap();
             let mut next = ALIGNMENT;
             for extent in &extents {

@@ -1,9 +1,23 @@
-//! Disks: the layout of a system disk, and writing its partition table.
+//! Disks: what a system disk holds, which disk to take, and how it is written.
 //!
-//! The image build writes a whole disk with it; a node asks it what a disk should hold. It knows
-//! nothing of what is inside a partition.
+//! ```text
+//! selector ─ content ─ install::Plan ─ install::run: mark ─ erase ─ slot, esp ─ read back ─ table
+//! ```
+//! The image build and the node write disks with the same code. Everything goes through [`device::Device`], in an order
+//! that survives a power cut at any write: a disk is either marked as unfinished or complete. It does not know what
+//! a config is, mounts nothing and starts no program.
 
+pub mod content;
+pub mod device;
 pub mod entry;
+pub mod esp;
+pub mod install;
 pub mod layout;
-mod overlay;
+pub mod marker;
+pub mod selector;
+pub mod slot;
 pub mod table;
+#[cfg(any(test, feature = "testing"))]
+pub mod testing;
+mod text;
+pub mod wipe;

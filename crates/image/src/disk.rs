@@ -4,17 +4,14 @@
 //! node, which uses the space that it finds on its first boot.
 
 use std::fs::{File, OpenOptions};
-use std::io::{self, Seek, SeekFrom};
+use std::io;
+use std::ops::ControlFlow;
 use std::path::Path;
 
-use corten_constants::labels;
-use fscommon::StreamSlice;
-use installer::layout::{self, Extent, LayoutError, Origin};
-use installer::table::{self, Entry, TableError};
-use sha2::{Digest, Sha256};
-use uuid::Uuid;
+use installer::device::{Disk, SectorSize};
+use installer::install::{self, Identities, InstallError, Plan, PlanError, Source};
+use installer::selector::DiskFacts;
 
-use crate::esp;
 use crate::verity::RootHash;
 
 /// Bytes of a disk image when nobody asks for more.
@@ -36,86 +33,45 @@ pub struct Contents<'a> {
 pub enum DiskError {
     /// The layout does not fit.
     #[error("lay out the disk image")]
-    Layout(#[from] LayoutError),
-    /// The partition table.
-    #[error("write the partition table of the disk image")]
-    Table(#[from] TableError),
-    /// The root image does not fit its slot.
-    #[error("the root image has {image} bytes, but a slot holds {slot}")]
-    RootTooLarge {
-        /// Size of the image.
-        image: u64,
-        /// Size of the slot.
-        slot: u64,
-    },
-    /// The layout has no such partition.
-    #[error("the layout has no partition {0}")]
-    NoPartition(&'static str),
-    /// Reading or writing.
-    #[error("write the {0} of the disk image")]
-    Io(&'static str, #[source] io::Error),
+    Plan(#[from] PlanError),
+    /// Writing the system to it.
+    #[error("write the disk image")]
+    Install(#[from] InstallError),
+    /// The files.
+    #[error("open the {0}")]
+    Open(&'static str, #[source] io::Error),
 }
 
-/// Writes a disk image of this many bytes.
+/// Writes a disk image of this many bytes: an installation to a file, with identities that derive from the root hash, so
+/// that the image is reproducible.
 pub fn write(path: &Path, size: u64, contents: &Contents<'_>) -> Result<(), DiskError> {
-    let extents: Vec<Extent> =
-        layout::place(size)?.into_iter().filter(|extent| extent.spec.origin == Origin::Image).collect();
-    let file = OpenOptions::new()
+    let sector = SectorSize::default();
+    let facts = DiskFacts {
+        path: path.display().to_string(),
+        size,
+        sector_size: sector.bytes(),
+        ..DiskFacts::default()
+    };
+    let seed = contents.root_hash.to_string();
+    let plan = Plan::new(&facts, &Identities::Derived { root: contents.root_hash.partition_uuid(), seed })?;
+    let disk = OpenOptions::new()
         .read(true)
         .write(true)
         .create(true)
         .truncate(true)
         .open(path)
         .and_then(|file| file.set_len(size).map(|()| file))
-        .map_err(|error| DiskError::Io("file", error))?;
-    let entries: Vec<Entry> = extents.iter().map(|&extent| entry(extent, &contents.root_hash)).collect();
-    let mut file = table::write(file, size, derived(&contents.root_hash, "disk"), &entries)?;
-
-    let extent = find(&extents, labels::EFI)?;
-    let esp = StreamSlice::new(&mut file, extent.start, extent.start + extent.length);
-    esp.and_then(|esp| esp::format(esp, contents.esp))
-        .map_err(|error| DiskError::Io("EFI partition", error))?;
-    let extent = find(&extents, labels::ROOT_A)?;
-    write_root(&mut file, extent, contents.root)?;
-    file.sync_all().map_err(|error| DiskError::Io("file", error))
-}
-
-fn write_root(disk: &mut File, extent: &Extent, image: &Path) -> Result<(), DiskError> {
-    let failed = |error| DiskError::Io("root slot", error);
-    let mut image = File::open(image).map_err(failed)?;
-    let length = image.metadata().map_err(failed)?.len();
-    if length > extent.length {
-        return Err(DiskError::RootTooLarge { image: length, slot: extent.length });
-    }
-    disk.seek(SeekFrom::Start(extent.start)).map_err(failed)?;
-    io::copy(&mut image, disk).map_err(failed)?;
-    Ok(())
-}
-
-fn find<'a>(extents: &'a [Extent], label: &'static str) -> Result<&'a Extent, DiskError> {
-    extents.iter().find(|extent| extent.spec.label == label).ok_or(DiskError::NoPartition(label))
-}
-
-/// Identities derive from the root hash, so that the image is reproducible. Slot A has the one by
-/// which the initramfs finds it.
-fn entry(extent: Extent, root: &RootHash) -> Entry {
-    let guid = match extent.spec.label {
-        labels::ROOT_A => root.partition_uuid(),
-        label => derived(root, label),
-    };
-    Entry { extent, guid }
-}
-
-fn derived(root: &RootHash, name: &str) -> Uuid {
-    let hash = Sha256::new().chain_update(root.to_string()).chain_update(name).finalize();
-    let mut half = [0; 16];
-    half.copy_from_slice(&hash[..16]);
-    uuid::Builder::from_custom_bytes(half).into_uuid()
+        .and_then(|file| Disk::new(file, sector))
+        .map_err(|error| DiskError::Open("disk image", error))?;
+    let mut root = File::open(contents.root).map_err(|error| DiskError::Open("root image", error))?;
+    let root_size = root.metadata().map_err(|error| DiskError::Open("root image", error))?.len();
+    let source = Source { root: &mut root, root_size, esp: contents.esp };
+    Ok(install::run(&disk, &plan, source, &mut |_| ControlFlow::Continue(()))?)
 }
 
 #[cfg(test)]
 mod tests {
-    use std::io::{Read, Write};
+    use std::io::{Read, Seek, SeekFrom, Write};
 
     use super::*;
     use crate::verity;
@@ -154,6 +110,6 @@ mod tests {
         let (image, root_hash) = root_image();
         let disk = tempfile::NamedTempFile::new().unwrap();
         let contents = Contents { esp: &[], root: image.path(), root_hash };
-        assert!(matches!(write(disk.path(), 1 << 30, &contents), Err(DiskError::Layout(_))));
+        assert!(matches!(write(disk.path(), 1 << 30, &contents), Err(DiskError::Plan(_))));
     }
 }

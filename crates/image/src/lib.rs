@@ -8,7 +8,6 @@ pub mod cpio;
 pub mod digest;
 pub mod disk;
 pub mod elf;
-pub mod esp;
 pub mod iso;
 pub mod kconfig;
 pub mod licence;
@@ -22,3 +21,5 @@ pub mod tree;
 pub mod uki;
 pub mod variant;
 pub mod verity;
+
+pub use installer::esp;

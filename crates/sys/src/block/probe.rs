@@ -51,38 +51,36 @@ const MAGICS: &[(&str, u64, &[u8])] = &[
 /// Looks at a device.
 pub fn probe(path: &Utf8Path) -> io::Result<Content> {
     let file = File::open(path)?;
-    let size = super::size(&file)?;
+    probe_with(super::size(&file)?, |bytes, at| file.read_exact_at(bytes, at))
+}
+
+/// Looks at something of so many bytes that `read` fills a buffer from.
+pub fn probe_with(size: u64, read: impl Fn(&mut [u8], u64) -> io::Result<()>) -> io::Result<Content> {
     for (name, at, magic) in MAGICS {
         let mut bytes = vec![0_u8; magic.len()];
-        if read_fully(&file, &mut bytes, *at)? && bytes == *magic {
+        if at + magic.len() as u64 <= size {
+            read(&mut bytes, *at)?;
+        }
+        if bytes == *magic {
             return Ok(Content::Known(name));
         }
     }
-    let start_is_zero = is_zero(&file, 0, START.min(size))?;
-    let empty = start_is_zero && is_zero(&file, size.saturating_sub(END), size)?;
+    let start_is_zero = is_zero(&read, 0, START.min(size))?;
+    let empty = start_is_zero && is_zero(&read, size.saturating_sub(END), size)?;
     Ok(if empty { Content::Empty } else { Content::Unknown })
 }
 
-fn is_zero(file: &File, mut at: u64, end: u64) -> io::Result<bool> {
+fn is_zero(read: &impl Fn(&mut [u8], u64) -> io::Result<()>, mut at: u64, end: u64) -> io::Result<bool> {
     while at < end {
         let length = CHUNK.min(end - at);
         let mut bytes = vec![0_u8; usize::try_from(length).unwrap_or(0)];
-        file.read_exact_at(&mut bytes, at)?;
+        read(&mut bytes, at)?;
         if bytes.iter().any(|byte| *byte != 0) {
             return Ok(false);
         }
         at += length;
     }
     Ok(true)
-}
-
-/// False when the device is too small.
-fn read_fully(file: &File, bytes: &mut [u8], at: u64) -> io::Result<bool> {
-    match file.read_exact_at(bytes, at) {
-        Ok(()) => Ok(true),
-        Err(e) if e.kind() == io::ErrorKind::UnexpectedEof => Ok(false),
-        Err(e) => Err(e),
-    }
 }
 
 #[cfg(test)]

@@ -17,8 +17,9 @@ pub fn add(path: &Utf8Path, sector_size: u64, extents: &[Extent]) -> Result<(), 
 mod tests {
     use camino::Utf8PathBuf;
     use corten_sys::block::gpt as reader;
-    use installer::layout::{Origin, SECTOR, minimum_disk, place};
-    use installer::table::{self, Entry};
+    use installer::device::{Disk, SectorSize};
+    use installer::layout::{Origin, minimum_disk, place};
+    use installer::table::{Partition, Table};
 
     use super::*;
     use crate::controllers::block::plan;
@@ -26,51 +27,56 @@ mod tests {
     use std::os::unix::fs::FileExt;
 
     /// An image for the smallest disk, on a larger one.
-    fn grown_disk(dir: &tempfile::TempDir, size: u64) -> Utf8PathBuf {
+    fn grown_disk(dir: &tempfile::TempDir, size: u64, sector: SectorSize) -> Utf8PathBuf {
         let path = Utf8PathBuf::from_path_buf(dir.path().join("disk")).unwrap();
         let file = File::options().read(true).write(true).create_new(true).open(&path).unwrap();
         file.set_len(minimum_disk()).unwrap();
-        let extents = place(minimum_disk()).unwrap();
-        let entries: Vec<_> = extents
-            .into_iter()
+        let extents = place(minimum_disk()).unwrap().into_iter();
+        let partitions = extents
             .filter(|extent| extent.spec.origin == Origin::Image)
-            .map(|extent| Entry { extent, guid: uuid::Uuid::from_u128(u128::from(extent.number)) })
+            .map(|extent| Partition::new(&extent, uuid::Uuid::from_u128(u128::from(extent.number))))
             .collect();
-        table::write(&file, minimum_disk(), uuid::Uuid::from_u128(7), &entries).unwrap();
+        let table = Table { guid: uuid::Uuid::from_u128(7), partitions };
+        table.write(&Disk::new(file.try_clone().unwrap(), sector).unwrap()).unwrap();
         file.set_len(size).unwrap();
         path
     }
 
     #[test]
     fn partitions_are_added_at_the_end_of_a_disk_that_grew() {
-        let dir = tempfile::tempdir().unwrap();
-        let size = minimum_disk() + (9 << 30);
-        let path = grown_disk(&dir, size);
-        let before = reader::read(&path, SECTOR).unwrap();
-        let missing = plan::partitions(size, &before).unwrap();
-        add(&path, SECTOR, &missing).unwrap();
-        let after = reader::read(&path, SECTOR).unwrap();
-        assert_eq!(after[..4], before[..], "what was there stays as it was");
-        let new: Vec<_> = after[4..].iter().map(|p| (p.number, p.label.as_str(), p.start, p.size)).collect();
-        let wanted: Vec<_> = missing.iter().map(|e| (e.number, e.spec.label, e.start, e.length)).collect();
-        assert_eq!(new, wanted);
-        assert_eq!(plan::partitions(size, &after), Ok(Vec::new()));
-        // The backup is at the new end, and is enough by itself.
-        File::options().write(true).open(&path).unwrap().write_all_at(&[0; 512], 512).unwrap();
-        assert_eq!(reader::read(&path, SECTOR).unwrap(), after);
+        for sector in [SectorSize::B512, SectorSize::B4096] {
+            let bytes = sector.bytes();
+            let dir = tempfile::tempdir().unwrap();
+            let size = minimum_disk() + (9 << 30);
+            let path = grown_disk(&dir, size, sector);
+            let before = reader::read(&path, bytes).unwrap();
+            let missing = plan::partitions(size, &before).unwrap();
+            add(&path, bytes, &missing).unwrap();
+            let after = reader::read(&path, bytes).unwrap();
+            assert_eq!(after[..4], before[..], "what was there stays as it was");
+            let new: Vec<_> =
+                after[4..].iter().map(|p| (p.number, p.label.as_str(), p.start, p.size)).collect();
+            let wanted: Vec<_> =
+                missing.iter().map(|e| (e.number, e.spec.label, e.start, e.length)).collect();
+            assert_eq!(new, wanted);
+            assert_eq!(plan::partitions(size, &after), Ok(Vec::new()));
+            // The backup is at the new end, and is enough by itself.
+            File::options().write(true).open(&path).unwrap().write_all_at(&[0; 512], bytes).unwrap();
+            assert_eq!(reader::read(&path, bytes).unwrap(), after);
+        }
     }
 
     #[test]
     fn old_data_in_free_space_is_gone_and_data_elsewhere_stays() {
         let dir = tempfile::tempdir().unwrap();
         let size = minimum_disk() + (1 << 30);
-        let path = grown_disk(&dir, size);
-        let missing = plan::partitions(size, &reader::read(&path, SECTOR).unwrap()).unwrap();
+        let path = grown_disk(&dir, size, SectorSize::B512);
+        let missing = plan::partitions(size, &reader::read(&path, 512).unwrap()).unwrap();
         let file = File::options().read(true).write(true).open(&path).unwrap();
         let (inside, before) = (missing[0].start + 1080, missing[0].start - 512);
         file.write_all_at(&[0x53, 0xef], inside).unwrap();
         file.write_all_at(&[1; 512], before).unwrap();
-        add(&path, SECTOR, &missing).unwrap();
+        add(&path, 512, &missing).unwrap();
         let mut bytes = [9; 512];
         file.read_exact_at(&mut bytes[..2], inside).unwrap();
         assert_eq!(bytes[..2], [0, 0]);

@@ -14,7 +14,6 @@ use corten_store::Kind as _;
 use corten_sys::block::{self, gpt};
 use corten_sys::mount;
 use corten_sys::process::Reaper;
-use installer::layout::SECTOR;
 use tracing::info;
 
 use super::disks::{self, Found};
@@ -175,12 +174,6 @@ fn announce(ctx: &Context, volume: &Volume, message: &str) {
 /// Adds what the system disk lacks, in the table and in the kernel.
 pub(super) fn complete(system: Found) -> Result<Found, String> {
     let Found { disk, partitions } = system;
-    if disk.sector_size != SECTOR {
-        return Err(format!(
-            "{} has sectors of {} bytes, which are not supported",
-            disk.path, disk.sector_size
-        ));
-    }
     let missing = plan::partitions(disk.size, &partitions).map_err(|error| chain(&error))?;
     if !missing.is_empty() {
         table::add(&disk.path, disk.sector_size, &missing).map_err(|error| chain(&error))?;

@@ -6,6 +6,8 @@
 //!
 //! [Boot Loader Specification]: https://uapi-group.org/specifications/specs/boot_loader_specification/
 
+mod order;
+
 use std::cmp::Ordering;
 use std::fmt;
 use std::str::FromStr;
@@ -84,13 +86,15 @@ impl EntryName {
 }
 
 /// The order in which systemd-boot 254 lists our entries, the one that it starts first: exhausted ones last, else the
-/// higher name first (`config_entry_compare` in its `boot.c`).
+/// higher name first, else the one with more tries left (`config_entry_compare` in its `boot.c`).
 pub fn boot_order(a: &EntryName, b: &EntryName) -> Ordering {
-    let id = |name: &EntryName| (name.sequence, name.version.clone());
-    let left = |name: &EntryName| name.tries.map_or(u32::MAX, |tries| tries.left);
-    (a.is_exhausted().cmp(&b.is_exhausted()))
-        .then_with(|| id(b).cmp(&id(a)))
-        .then_with(|| left(b).cmp(&left(a)))
+    let id = |name: &EntryName| name.to_string().to_lowercase();
+    (a.is_exhausted().cmp(&b.is_exhausted())).then_with(|| order::compare(&id(b), &id(a))).then_with(
+        || match (a.tries, b.tries) {
+            (Some(a), Some(b)) => b.left.cmp(&a.left).then(a.done.cmp(&b.done)),
+            _ => Ordering::Equal,
+        },
+    )
 }
 
 impl fmt::Display for EntryName {
@@ -158,6 +162,8 @@ mod tests {
             "corten-000002-0.1.0+3.efi"
         );
         assert_eq!(first(&["corten-000010-0.1.0.efi", "corten-000009-0.2.0.efi"]), "corten-000010-0.1.0.efi");
+        let (late, early) = ("corten-1000000-1.0.0-rc.1+3.efi", "corten-999999-1.0.0.efi");
+        assert_eq!(first(&[early, late]), late);
     }
 
     #[test]
@@ -205,6 +211,21 @@ mod tests {
             version.pre = pre.parse().unwrap();
             let entry = EntryName { sequence, version, tries: tries.map(|(left, done)| Tries { left, done }) };
             prop_assert_eq!(entry.to_string().parse::<EntryName>(), Ok(entry));
+        }
+
+        #[test]
+        fn the_later_choice_is_started_while_it_has_tries(
+            early in 0..2_000_000_u32,
+            step in 1..1000_u32,
+            versions in ("[0-9]{1,3}\\.[0-9]\\.[0-9](-[a-z]{1,5}\\.[0-9])?", "[0-9]{1,3}\\.[0-9]\\.[0-9]"),
+            tries in (0..4_u32, 1..4_u32),
+        ) {
+            let parse = |text: &str| text.parse().unwrap_or(Version::new(1, 0, 0));
+            let entry = |sequence, version, tries| EntryName { sequence, version, tries };
+            let old = entry(early, parse(&versions.0), Some(Tries { left: tries.0, done: 0 }));
+            let new = entry(early + step, parse(&versions.1), Some(Tries { left: tries.1, done: 2 }));
+            prop_assert_eq!(boot_order(&new, &old), Ordering::Less);
+            prop_assert_eq!(boot_order(&new.blessed(), &old.blessed()), Ordering::Less);
         }
 
         #[test]

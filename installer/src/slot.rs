@@ -1,0 +1,184 @@
+//! A range of a disk that takes an image: written as it arrives, synced, read back.
+
+use std::io;
+use std::ops::{ControlFlow, Range};
+
+use sha2::{Digest, Sha256};
+use uuid::Uuid;
+
+use crate::device::{CHUNK, Device, chunks};
+
+/// SHA-256 of an image.
+pub type Hash = [u8; 32];
+
+/// A range of a disk: a partition, or a partition's own device from 0 on.
+#[derive(Debug)]
+pub struct Slot<'a, D: Device + ?Sized> {
+    device: &'a D,
+    range: Range<u64>,
+}
+
+/// Why an image is not in a slot.
+#[derive(Debug, thiserror::Error)]
+pub enum SlotError {
+    /// The image is larger than the slot.
+    #[error("the image has {image} bytes, but the slot holds {slot}")]
+    TooLarge {
+        /// Bytes of the image.
+        image: u64,
+        /// Bytes of the slot.
+        slot: u64,
+    },
+    /// The disk.
+    #[error("{action} the slot")]
+    Disk {
+        /// What was being done.
+        action: &'static str,
+        /// Cause.
+        source: io::Error,
+    },
+    /// The caller does not want to go on.
+    #[error("given up")]
+    GivenUp,
+}
+
+impl<'a, D: Device + ?Sized> Slot<'a, D> {
+    /// The bytes of `range` are the slot.
+    pub fn new(device: &'a D, range: Range<u64>) -> Self {
+        Self { device, range }
+    }
+
+    /// Bytes that it holds.
+    pub fn capacity(&self) -> u64 {
+        self.range.end.saturating_sub(self.range.start)
+    }
+
+    /// Writes a part of the image. Parts may come in any order, and again.
+    ///
+    /// # Errors
+    /// When it does not fit, or the disk fails.
+    pub fn write(&self, offset: u64, bytes: &[u8]) -> Result<(), SlotError> {
+        let image = offset.saturating_add(bytes.len() as u64);
+        if image > self.capacity() {
+            return Err(SlotError::TooLarge { image, slot: self.capacity() });
+        }
+        let source = self.device.write_at(bytes, self.range.start + offset);
+        source.map_err(|source| SlotError::Disk { action: "write", source })
+    }
+
+    /// Makes the start of the slot zero and waits until it is: what was in it is not taken for an image any more.
+    ///
+    /// # Errors
+    /// When the disk fails.
+    pub fn invalidate(&self) -> Result<(), SlotError> {
+        let end = self.range.end.min(self.range.start + (1 << 20));
+        let erased = self.device.zero(self.range.start..end).and_then(|()| self.device.sync());
+        erased.map_err(|source| SlotError::Disk { action: "erase", source })
+    }
+
+    /// Waits until all that was written is on the medium.
+    ///
+    /// # Errors
+    /// When any of it could not be written.
+    pub fn sync(&self) -> Result<(), SlotError> {
+        self.device.sync().map_err(|source| SlotError::Disk { action: "sync", source })
+    }
+
+    /// Reads the first `length` bytes back from the medium. `progress` takes the bytes that are done, and says whether to
+    /// go on. Call it after [`Slot::sync`].
+    ///
+    /// # Errors
+    /// When the disk fails, or `progress` says no.
+    pub fn digest(
+        &self,
+        length: u64,
+        progress: &mut dyn FnMut(u64) -> ControlFlow<()>,
+    ) -> Result<Hash, SlotError> {
+        let failed = |source| SlotError::Disk { action: "read back", source };
+        if length > self.capacity() {
+            return Err(SlotError::TooLarge { image: length, slot: self.capacity() });
+        }
+        let range = self.range.start..self.range.start + length;
+        self.device.forget(range.clone()).map_err(failed)?;
+        let mut hash = Sha256::new();
+        let mut buffer = vec![0; CHUNK];
+        for part in chunks(range.clone()) {
+            let length = usize::try_from(part.end - part.start).unwrap_or(CHUNK);
+            let bytes = buffer.get_mut(..length).unwrap_or_default();
+            self.device.read_at(bytes, part.start).map_err(failed)?;
+            hash.update(bytes);
+            if progress(part.end - range.start).is_break() {
+                return Err(SlotError::GivenUp);
+            }
+        }
+        Ok(hash.finalize().into())
+    }
+}
+
+/// The identity of the partition that holds the image of this root hash: its first half. `None` when the text is not
+/// 64 hexadecimal digits.
+pub fn uuid(root_hash: &str) -> Option<Uuid> {
+    let plain = root_hash.len() == 64 && root_hash.bytes().all(|byte| byte.is_ascii_hexdigit());
+    let half = root_hash.get(..32).filter(|_| plain)?;
+    u128::from_str_radix(half, 16).ok().map(Uuid::from_u128)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::device::SectorSize;
+    use crate::testing::FlakyDisk;
+
+    const MIB: u64 = 1 << 20;
+
+    #[test]
+    fn parts_in_any_order_make_the_image_and_the_rest_stays() {
+        let disk = FlakyDisk::new(32 * MIB, SectorSize::B512);
+        let slot = Slot::new(&disk, 3 * MIB..19 * MIB);
+        let image: Vec<u8> = (0..9 * MIB + 77).map(|n| u8::try_from(n % 251).unwrap()).collect();
+        let mut parts: Vec<_> = image.chunks(700_001).enumerate().collect();
+        parts.reverse();
+        for (index, part) in &parts {
+            slot.write(*index as u64 * 700_001, part).unwrap();
+        }
+        slot.write(0, &image[..100]).unwrap();
+        slot.sync().unwrap();
+        let mut seen = Vec::new();
+        let found = slot.digest(image.len() as u64, &mut |done| {
+            seen.push(done);
+            ControlFlow::Continue(())
+        });
+        assert_eq!(found.unwrap(), Hash::from(Sha256::digest(&image)));
+        assert_eq!(seen.last(), Some(&(image.len() as u64)));
+        assert!(matches!(slot.digest(1, &mut |_| ControlFlow::Break(())), Err(SlotError::GivenUp)));
+        let mut outside = [9; 2];
+        disk.read_at(&mut outside, 3 * MIB - 2).unwrap();
+        assert_eq!(outside, [0; 2]);
+        slot.invalidate().unwrap();
+        assert_ne!(
+            slot.digest(image.len() as u64, &mut |_| ControlFlow::Continue(())).unwrap(),
+            Hash::from(Sha256::digest(&image))
+        );
+    }
+
+    #[test]
+    fn an_image_that_is_too_large_does_not_reach_the_neighbour() {
+        let disk = FlakyDisk::new(32 * MIB, SectorSize::B512);
+        let slot = Slot::new(&disk, MIB..2 * MIB);
+        for offset in [MIB, MIB - 1, u64::MAX] {
+            assert!(matches!(slot.write(offset, &[1; 2]), Err(SlotError::TooLarge { .. })));
+        }
+        assert!(matches!(
+            slot.digest(MIB + 1, &mut |_| ControlFlow::Continue(())),
+            Err(SlotError::TooLarge { .. })
+        ));
+        assert_eq!(disk.operations(), 0);
+    }
+
+    #[test]
+    fn a_slot_is_known_by_the_first_half_of_its_hash() {
+        let hash = "00112233445566778899aabbccddeeff".repeat(2);
+        assert_eq!(uuid(&hash).unwrap().to_string(), "00112233-4455-6677-8899-aabbccddeeff");
+        assert!([&hash[1..], "", &"+0".repeat(32)].iter().all(|text| uuid(text).is_none()));
+    }
+}
