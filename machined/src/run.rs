@@ -2,6 +2,7 @@
 
 use std::ffi::OsString;
 use std::process::ExitCode;
+use std::sync::Arc;
 use std::time::Duration;
 
 use corten_constants::paths;
@@ -16,6 +17,7 @@ use crate::boot::modules::Loader;
 use crate::boot::record::Recorder;
 use crate::boot::timeline::Timeline;
 use crate::controllers::config::acquire::{Acquire, ConfigStore};
+use crate::controllers::install::disks::Disks;
 use crate::controllers::install::{Installation, Installs};
 use crate::controllers::k8s::{
     cni::Cni, component_config::ComponentConfig, manifests::Manifests, node::NodeFollower,
@@ -139,6 +141,9 @@ fn start(early: boot::Early) -> std::io::Result<Running> {
     let (mut node, reaper) = node(early.timeline)?;
     node.started_from = StartedFrom { disk: early.root_disk, medium: early.medium };
     node.updates = Updates::new(node.started_from.disk.clone());
+    if node.started_from.medium.is_some() {
+        node.installs = Installs::new(Arc::new(Disks));
+    }
     let (controllers, stop) = watch::channel(false);
     let modules = early.modules;
     runtime(&node, reaper, early.cmdline, modules.clone()).start(stop);

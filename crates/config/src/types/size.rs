@@ -32,6 +32,11 @@ pub struct SizeRange {
 }
 
 impl SizeRange {
+    /// Every size that fits, in bytes.
+    pub fn bytes(&self) -> &RangeInclusive<u64> {
+        &self.bytes
+    }
+
     /// Whether a disk of so many bytes is in it.
     pub fn contains(&self, bytes: u64) -> bool {
         self.bytes.contains(&bytes)

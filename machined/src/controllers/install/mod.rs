@@ -8,6 +8,7 @@
 //! started again.
 
 mod controller;
+pub mod disks;
 pub mod engine;
 mod meter;
 mod requests;

@@ -3,11 +3,11 @@
 use std::time::Duration;
 
 use anyhow::{Context as _, Result, ensure};
-use camino::Utf8PathBuf;
 use corten_bundle::SigningKey;
-use corten_image::variant::Variant;
 use corten_lab::Boot;
-use corten_vm_tests::{Lab, TestNode, Tool, rotating, vm_test};
+use corten_vm_tests::{Lab, TestNode, rotating, vm_test};
+
+use crate::versions::{bundle, further, key, patient};
 
 /// Boots of a row that the console shows as broken, because they are.
 const BROKEN: &str = "corten: cannot boot";
@@ -29,27 +29,6 @@ async fn ready(lab: &Lab, name: &str) -> Result<TestNode> {
 async fn wait_blessed(node: &TestNode) -> Result<()> {
     let patience = node.machine().timeouts().ready();
     node.osctl().until(&["get", "slots"], patience, |text| text.contains("corten-")).await.map(drop)
-}
-
-fn key(lab: &Lab) -> Result<SigningKey> {
-    Ok(SigningKey::load(lab.image().dir().join("keys/update.key").as_std_path())?)
-}
-
-/// A further version that the build left for tests.
-fn further(lab: &Lab, name: &str) -> Result<Variant> {
-    let folder = lab.image().dir().join("update").join(name);
-    Variant::from_dir(folder.as_std_path()).with_context(|| format!("{folder}: cargo xtask image --next"))
-}
-
-fn bundle(lab: &Lab, name: &str, variant: &Variant) -> Result<Utf8PathBuf> {
-    let path = lab.dir().join(format!("{name}.bundle"));
-    std::fs::write(&path, variant.bundle(&key(lab)?)?)?;
-    Ok(path)
-}
-
-/// `osctl` with the patience that boots and deadlines take.
-fn patient(node: &TestNode) -> Tool {
-    Tool { patience: node.machine().timeouts().seconds(200), ..node.osctl() }
 }
 
 async fn status(node: &TestNode) -> Result<serde_json::Value> {

@@ -177,6 +177,14 @@ fn tell(
 fn words(step: &str) -> &str {
     match step {
         "begin" => "begins",
+        "mark" => "marking the disk",
+        "erase" => "erasing what was on it",
+        "write-root" => "writing the system",
+        "write-esp" => "writing boot loader and kernel",
+        "erase-meta" => "emptying META",
+        "verify" => "reading back",
+        "write-table" => "writing the partition table",
+        "finish" => "finishing",
         "state" => "writing the config",
         other => other,
     }

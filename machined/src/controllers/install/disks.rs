@@ -1,0 +1,167 @@
+//! The engine on real disks: the installer, fed from the medium that the system runs from.
+
+use std::fs::{self, File};
+use std::ops::ControlFlow;
+use std::path::Path;
+
+use corten_config::{DiskSelector, Install};
+use corten_constants::paths;
+use corten_sys::block::{self, Disk};
+use corten_sys::mount;
+use installer::content;
+use installer::device;
+use installer::entry::EntryName;
+use installer::install::{self as writer, Identities, Plan, Source};
+use installer::selector::{self, DiskFacts, NoChoice, Selector};
+use installer::{esp, slot};
+use serde::Deserialize;
+
+use super::BoxError;
+use super::engine::{Chosen, Engine, Moment, NotChosen, Report};
+
+/// Folder on the medium with what is installed.
+const FOLDER: &str = "corten";
+
+/// The disks of this machine.
+#[derive(Debug, Clone, Copy)]
+pub struct Disks;
+
+/// What the medium says about its content.
+#[derive(Debug, Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct About {
+    version: semver::Version,
+    root_hash: String,
+}
+
+impl Engine for Disks {
+    fn choose(&self, install: &Install, medium: &str) -> Result<Chosen, NotChosen> {
+        let disks = block::disks();
+        let facts: Vec<_> = disks.iter().map(|disk| facts(disk, medium)).collect();
+        let chosen = selector::choose(&wanted(&install.disk), &facts).map_err(|reason| none(&reason))?;
+        let refuse = |message: String, hint: &str| NotChosen {
+            message,
+            disks: facts.iter().map(ToString::to_string).collect(),
+            hint: hint.to_owned(),
+        };
+        selector::check(chosen, install.wipe).map_err(|refusal| refuse(refusal.to_string(), HINT))?;
+        let plan = plan(chosen).map_err(|error| refuse(error.to_string(), "the medium may be damaged"))?;
+        let disk = disks.iter().find(|disk| disk.name == chosen.name).cloned();
+        let disk = disk.ok_or_else(|| refuse(format!("{} is gone", chosen.path), HINT))?;
+        Ok(Chosen {
+            disk,
+            plan: plan.to_string().lines().map(str::to_owned).collect(),
+            installed: matches!(chosen.content, content::Content::Corten { .. }),
+        })
+    }
+
+    fn write(&self, chosen: &Chosen, report: Report<'_>) -> Result<(), BoxError> {
+        let about = about()?;
+        let device = device::Disk::open(&chosen.disk.path, chosen.disk.sector_size.try_into()?)?;
+        let plan = plan(&facts(&chosen.disk, ""))?;
+        let folder = Path::new(paths::MEDIUM).join(FOLDER);
+        let (kernel, loader) = (fs::read(folder.join("corten.efi"))?, fs::read(folder.join("bootx64.efi"))?);
+        let entry = format!("{}/{}", esp::ENTRIES, EntryName::first(about.version));
+        let files: &[(&str, &[u8])] =
+            &[(esp::LOADER, &loader), (&entry, &kernel), (esp::LOADER_CONF, esp::LOADER_SETTINGS)];
+        let mut root = File::open(folder.join("root.img"))?;
+        let root_size = root.metadata()?.len();
+        let source = Source { root: &mut root, root_size, esp: files };
+        writer::run(&device, &plan, source, &mut |progress| {
+            let moment = Moment { step: progress.step.name(), done: progress.done, total: progress.total };
+            match report(moment) {
+                Ok(()) => ControlFlow::Continue(()),
+                Err(_) => ControlFlow::Break(()),
+            }
+        })?;
+        Ok(())
+    }
+}
+
+const HINT: &str = "name another disk, or change the Install document: osctl disks";
+
+fn about() -> Result<About, BoxError> {
+    let path = Path::new(paths::MEDIUM).join(FOLDER).join("install.json");
+    Ok(serde_json::from_slice(&fs::read(path)?)?)
+}
+
+fn plan(facts: &DiskFacts) -> Result<Plan, BoxError> {
+    let root = slot::uuid(&about()?.root_hash).ok_or("the medium names no root hash")?;
+    Ok(Plan::new(facts, &Identities::Random { root })?)
+}
+
+fn facts(disk: &Disk, medium: &str) -> DiskFacts {
+    DiskFacts {
+        name: disk.name.clone(),
+        path: disk.path.to_string(),
+        size: disk.size,
+        sector_size: disk.sector_size,
+        model: disk.model.clone(),
+        serial: disk.serial.clone(),
+        wwid: disk.wwid.clone(),
+        bus_path: disk.bus_path.clone(),
+        transport: disk.transport.clone(),
+        rotational: disk.rotational,
+        removable: disk.removable,
+        read_only: disk.read_only,
+        ids: disk.ids.clone(),
+        content: content_of(disk),
+        medium: disk.name == medium,
+        in_use: in_use(disk),
+    }
+}
+
+fn content_of(disk: &Disk) -> content::Content {
+    let opened = disk.sector_size.try_into().map_err(std::io::Error::other);
+    match opened.and_then(|sectors| device::Disk::look_at(&disk.path, sectors)) {
+        Ok(device) => content::look(&device),
+        Err(error) => content::Content::Unreadable(error.to_string()),
+    }
+}
+
+/// Whether the disk or a partition of it is mounted, or is a part of another device.
+fn in_use(disk: &Disk) -> bool {
+    let mounted = mount::table().unwrap_or_default();
+    let nodes = block::partition_nodes(disk).into_iter().chain([disk.path.clone()]);
+    nodes.into_iter().any(|node| {
+        let holders = format!("/sys/class/block/{}/holders", node.file_name().unwrap_or_default());
+        let held = fs::read_dir(holders).is_ok_and(|mut holders| holders.next().is_some());
+        held || mounted.iter().any(|entry| entry.source == node.as_str())
+    })
+}
+
+/// The same words, for the installer.
+fn wanted(selector: &DiskSelector) -> Selector {
+    Selector {
+        size: selector.size.as_ref().map(|size| size.bytes().clone()),
+        model: selector.model.as_ref().map(ToString::to_string),
+        serial: selector.serial.clone(),
+        wwid: selector.wwid.clone(),
+        bus_path: selector.bus_path.as_ref().map(ToString::to_string),
+        transport: selector.transport.map(|transport| transport.name().to_owned()),
+        rotational: selector.rotational,
+        by_id: selector.by_id.clone(),
+    }
+}
+
+fn none(reason: &NoChoice) -> NotChosen {
+    NotChosen {
+        message: reason.message(),
+        disks: reason.verdicts.iter().map(ToString::to_string).collect(),
+        hint: HINT.to_owned(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_selector_says_the_same_to_the_installer() {
+        let selector: DiskSelector = "size=>=20GiB,transport=nvme,model=Sam*".parse().unwrap();
+        let wanted = wanted(&selector);
+        assert_eq!(wanted.size, Some(20 << 30..=u64::MAX));
+        assert_eq!((wanted.transport.as_deref(), wanted.model.as_deref()), (Some("nvme"), Some("Sam*")));
+        assert_eq!(wanted.serial, None);
+    }
+}

@@ -1,0 +1,89 @@
+//! The life of a machine: from the install medium onto its disk, through an update and back, and to the medium again.
+
+use anyhow::{Context as _, Result, ensure};
+use corten_vm_tests::{Lab, TestNode, vm_test};
+
+use crate::versions::{bundle, further, patient};
+
+/// A secret of the config that would be found on a disk in the clear.
+fn secret_of(node: &TestNode) -> Result<Vec<u8>> {
+    let config = std::fs::read_to_string(node.cluster().config_file())?;
+    let token = config.lines().find_map(|line| line.trim().strip_prefix("token: "));
+    Ok(token.context("the config has a token")?.trim_matches('"').as_bytes().to_vec())
+}
+
+/// Everything that the machine wrote is in its disk file or nowhere: searched in pieces that overlap.
+fn disk_holds(node: &TestNode, secret: &[u8]) -> Result<bool> {
+    use std::io::Read as _;
+    let raw = node.cluster().dir().join("search.raw");
+    node.machine().export_disk("system", &raw)?;
+    let mut file = std::fs::File::open(&raw)?;
+    let (mut buffer, mut kept) = (vec![0; 8 << 20], 0);
+    let found = loop {
+        let length = kept + file.read(&mut buffer[kept..])?;
+        if length == kept {
+            break false;
+        }
+        if buffer[..length].windows(secret.len()).any(|window| window == secret) {
+            break true;
+        }
+        kept = (secret.len() - 1).min(length);
+        buffer.copy_within(length - kept..length, 0);
+    };
+    std::fs::remove_file(raw)?;
+    Ok(found)
+}
+
+async fn installed(lab: &Lab) -> Result<TestNode> {
+    let (node, fingerprint) = lab.iso_node(&lab.options("life")).await?;
+    let address = node.address()?;
+    let with = ["--insecure", "--fingerprint", &fingerprint, "-n", &address];
+    let disks = node.osctl().ok(&[&["disks"], &with[..]].concat()).await?;
+    ensure!(disks.contains("vda") && disks.contains("empty"), "{disks}");
+
+    // Without a disk, with the wrong disk, and only to look: nothing is written.
+    let config = node.cluster().config_file();
+    node.apply_first_config(&fingerprint, &config, &[]).await?.fails(6, &["install"])?;
+    let wrong = node.install_config("{transport: nvme}", false)?;
+    node.apply_first_config(&fingerprint, &wrong, &[]).await?.fails(6, &["vda", "hint:"])?;
+    let right = node.install_config("{serial: system}", false)?;
+    let plan = node.apply_first_config(&fingerprint, &right, &["--dry-run"]).await?;
+    let shown = format!("{}{}", plan.stdout, plan.stderr);
+    ensure!(plan.code == Some(0) && shown.contains("ROOT-B") && shown.contains("EPHEMERAL"), "{plan}");
+    let disks = node.osctl().ok(&[&["disks"], &with[..]].concat()).await?;
+    ensure!(disks.contains("empty"), "something was written: {disks}");
+
+    node.install(&fingerprint, "{serial: system}").await?;
+    Ok(node)
+}
+
+#[test]
+fn a_machine_goes_from_the_medium_through_an_update_and_back_to_the_medium() {
+    vm_test(async |lab| {
+        let node = installed(lab).await?;
+        node.bootstrap().await?;
+        node.kubectl().ok(&["create", "configmap", "kept", "--from-literal=a=b"]).await?;
+        let (old, secret) = (node.version().await?, secret_of(&node)?);
+
+        let next = further(lab, "next")?;
+        let path = bundle(lab, "next", &next)?;
+        patient(&node).ok(&["upgrade", "-f", path.as_str()]).await?;
+        node.wait_version(&next.about().version).await?;
+        node.wait_ready().await?;
+        node.kubectl().ok(&["get", "configmap", "kept"]).await?;
+
+        node.osctl().ok(&["rollback"]).await?;
+        node.wait_version(&old).await?;
+        node.wait_ready().await?;
+        node.kubectl().ok(&["get", "configmap", "kept"]).await?;
+
+        let mark = node.machine().console().mark();
+        patient(&node).ok(&["reset", "--disk", "--yes"]).await?;
+        node.now_in_maintenance();
+        node.expect_boot();
+        node.wait_fingerprint(mark).await.context("the medium boots after the reset")?;
+        node.machine().power_cut().await?;
+        ensure!(!disk_holds(&node, &secret)?, "a secret is on the disk after the reset");
+        Ok(())
+    });
+}
