@@ -21,6 +21,8 @@ use crate::entry::{EntryName, boot_order};
 pub const ENTRIES: &str = "EFI/Linux";
 /// Settings of the boot loader.
 pub const LOADER_CONF: &str = "loader/loader.conf";
+/// Settings of the boot loader: never a menu, and no editing of the command line.
+pub const LOADER_SETTINGS: &[u8] = b"timeout 0\neditor no\n";
 /// Where firmware looks for a boot loader.
 #[cfg(not(target_arch = "aarch64"))]
 pub const LOADER: &str = "EFI/BOOT/BOOTX64.EFI";

@@ -124,7 +124,7 @@ fn run(install: &Install) -> Result<(), Failure> {
     let (uki, loader) = (fs::read(&install.uki)?, fs::read(&install.loader)?);
     let entry = format!("{}/{}", esp::ENTRIES, EntryName::first(install.version.clone()));
     let files: &[(&str, &[u8])] =
-        &[(esp::LOADER, &loader), (&entry, &uki), (esp::LOADER_CONF, b"timeout 0\neditor no\n")];
+        &[(esp::LOADER, &loader), (&entry, &uki), (esp::LOADER_CONF, esp::LOADER_SETTINGS)];
     let mut root = File::open(&install.root)?;
     let root_size = root.metadata()?.len();
     let start = Instant::now();

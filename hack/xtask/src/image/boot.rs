@@ -14,13 +14,12 @@ use corten_image::uki::{self, Parts};
 use corten_image::variant::ABOUT;
 use corten_image::verity::RootHash;
 use installer::entry::EntryName;
+use installer::esp;
 
 use super::root::Root;
 use crate::cache::{self, Inputs};
 use crate::kernel::{self, Kernel};
 
-/// Never a menu, and no editing of the command line.
-pub(super) const LOADER_CONF: &str = "timeout 0\neditor no\n";
 const LEVEL: i32 = 19;
 
 /// The initramfs, compressed.
@@ -195,7 +194,7 @@ pub(crate) struct Disk<'a> {
 pub(crate) fn disk(disk: &Disk<'_>) -> Result<PathBuf> {
     let inputs = Inputs::new()
         .value("version", "3")
-        .value("loader.conf", LOADER_CONF)
+        .value("loader.conf", esp::LOADER_SETTINGS)
         .file("roothash", &disk.root.hash)?
         .file("uki", disk.uki)?
         .file("loader", disk.loader)?;
@@ -211,7 +210,7 @@ pub(crate) fn assemble_disk(disk: &Disk<'_>, result: &Path) -> Result<()> {
     let (uki, loader) = (fs::read(disk.uki)?, fs::read(disk.loader)?);
     let name = format!("EFI/Linux/{}", EntryName::first(VERSION.parse()?));
     let esp: &[(&str, &[u8])] =
-        &[("EFI/BOOT/BOOTX64.EFI", &loader), (&name, &uki), ("loader/loader.conf", LOADER_CONF.as_bytes())];
+        &[(esp::LOADER, &loader), (&name, &uki), (esp::LOADER_CONF, esp::LOADER_SETTINGS)];
     let contents = Contents { esp, root: &disk.root.image, root_hash: disk.root_hash };
     Ok(disk::write(&result.join(DISK), disk::DEFAULT_SIZE, &contents)?)
 }

@@ -9,7 +9,6 @@ use corten_constants::VERSION;
 use corten_image::verity::RootHash;
 use corten_image::{esp, iso};
 
-use super::boot::LOADER_CONF;
 use crate::cache::{self, Inputs};
 use crate::progress;
 
@@ -42,7 +41,7 @@ pub(crate) fn build(medium: &Medium<'_>) -> Result<PathBuf> {
     let inputs = Inputs::new()
         .value("version", "1")
         .file("about", medium.about)?
-        .value("loader.conf", LOADER_CONF)
+        .value("loader.conf", esp::LOADER_SETTINGS)
         .value("epoch", medium.epoch.to_string())
         .value("xorriso", xorriso_version()?)
         .file("uki", medium.uki)?
@@ -74,7 +73,7 @@ fn write_esp(medium: &Medium<'_>, path: &Path) -> Result<()> {
     let (uki, loader) = (fs::read(medium.own_uki)?, fs::read(medium.loader)?);
     let entry = format!("EFI/Linux/corten-{VERSION}.efi");
     let files: &[(&str, &[u8])] =
-        &[("EFI/BOOT/BOOTX64.EFI", &loader), (&entry, &uki), ("loader/loader.conf", LOADER_CONF.as_bytes())];
+        &[(esp::LOADER, &loader), (&entry, &uki), (esp::LOADER_CONF, esp::LOADER_SETTINGS)];
     let size = iso::esp_size(files.iter().map(|(_, contents)| contents.len() as u64));
     let size = size.context("the kernel image is too large for the boot image of a CD")?;
     let file = File::options().read(true).write(true).create(true).truncate(true).open(path)?;
