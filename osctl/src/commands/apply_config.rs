@@ -3,7 +3,7 @@
 use std::{cell::RefCell, fs, io::Read as _, path::Path};
 
 use corten_api::v1::{self, ChangeEffect};
-use corten_client::{Client, ExitCode};
+use corten_client::{Client, ExitCode, Fingerprint};
 use futures::future::join_all;
 
 use crate::{
@@ -39,6 +39,14 @@ pub(crate) struct Args {
     no_wait: bool,
     #[command(flatten)]
     insecure: InsecureArgs,
+}
+
+impl Args {
+    /// As the command line with `--insecure --fingerprint`, for a machine that has no config.
+    pub(crate) fn first(file: String, fingerprint: Fingerprint) -> Self {
+        let insecure = InsecureArgs { insecure: true, fingerprint: Some(fingerprint) };
+        Self { file, dry_run: false, mode: Mode::Auto, no_wait: false, insecure }
+    }
 }
 
 pub(crate) async fn run(args: &Args, global: &Global) -> Result<(), CommandError> {

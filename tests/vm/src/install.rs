@@ -1,7 +1,7 @@
 //! From the install medium to a node on its own disk.
 
 use crate::{Finished, TestNode, Tool};
-use anyhow::{Context as _, Result, ensure};
+use anyhow::{Result, ensure};
 use camino::Utf8PathBuf;
 use corten_lab::Mark;
 
@@ -17,12 +17,7 @@ impl TestNode {
     /// A file with the node's config and an Install document with that disk selector, a YAML mapping in one line:
     /// `{serial: system}`.
     pub fn install_config(&self, selector: &str, wipe: bool) -> Result<Utf8PathBuf> {
-        let config = std::fs::read_to_string(self.cluster().config_file())?;
-        let path = self.cluster().dir().join("install.yaml");
-        let version = corten_constants::CONFIG_API_VERSION;
-        let install = format!("---\napiVersion: {version}\nkind: Install\ndisk: {selector}\nwipe: {wipe}\n");
-        std::fs::write(&path, format!("{config}{install}")).with_context(|| format!("write {path}"))?;
-        Ok(path)
+        Ok(self.cluster().install_config(selector, wipe)?)
     }
 
     /// `osctl apply-config` as somebody who has read the fingerprint, with further arguments. It ends when the

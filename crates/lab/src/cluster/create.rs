@@ -85,7 +85,9 @@ pub async fn create(options: &Options, progress: &(dyn Fn(&str) + Sync)) -> Resu
     progress(&format!("starting {} ({})", node.spec().name, node.spec().accel.name()));
     node.start().await?;
     progress("waiting for the API");
-    cluster.wait_api(node.timeouts().api()).await?;
+    // Firmware and boot loader take their time.
+    let factor = if options.boot == Boot::Firmware { 2 } else { 1 };
+    cluster.wait_api(node.timeouts().api() * factor).await?;
     cluster.state.phase = Phase::Complete;
     cluster.write_state()?;
     Ok(cluster)
@@ -167,20 +169,5 @@ impl Cluster {
     pub async fn wait_configured(&self, patience: std::time::Duration) -> Result<(), LabError> {
         let (Some(node), Some(address)) = (self.control_plane(), self.api()) else { return Ok(()) };
         api::wait(node, &address, Some(&self.context()?), patience).await
-    }
-
-    /// Waits for the fingerprint that a node in maintenance shows on its console after `since`.
-    ///
-    /// # Errors
-    /// When it does not show one in time, or the machine is off.
-    pub async fn wait_fingerprint(
-        &self,
-        since: crate::Mark,
-        patience: std::time::Duration,
-    ) -> Result<String, LabError> {
-        let Some(node) = self.control_plane() else { return Ok(String::new()) };
-        let line = node.wait_console("fingerprint ", since, patience).await?;
-        let word = line.split("fingerprint ").nth(1).and_then(|rest| rest.split_whitespace().next());
-        Ok(word.unwrap_or_default().to_owned())
     }
 }

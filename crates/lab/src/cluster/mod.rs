@@ -6,6 +6,7 @@
 
 mod api;
 mod create;
+mod install;
 mod material;
 mod ready;
 

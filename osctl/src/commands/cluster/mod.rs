@@ -1,24 +1,22 @@
 //! `osctl cluster`: clusters of QEMU machines on this computer.
 
-use std::time::Duration;
+mod create;
 
-use camino::Utf8PathBuf;
 use corten_client::Contexts;
-use corten_lab::{Boot, Image, LabError, cluster};
+use corten_lab::{DiskSpec, LabError, Source, cluster};
 use serde::Serialize;
 
-use super::{bootstrap, health};
 use crate::{
     error::CommandError,
     output::{self, Format, Table},
     session::Global,
-    text::{bytes, parse_span, span},
+    text::bytes,
 };
 
 #[derive(Debug, clap::Subcommand)]
 pub(crate) enum Command {
     /// Make a cluster of one machine, and wait until it is healthy
-    Create(CreateArgs),
+    Create(create::Args),
     /// List clusters
     Show,
     /// Switch a cluster's machines off and remove all that belongs to it
@@ -27,37 +25,6 @@ pub(crate) enum Command {
         #[arg(default_value = "demo")]
         name: String,
     },
-}
-
-#[derive(Debug, clap::Args)]
-pub(crate) struct CreateArgs {
-    /// Name of the cluster and of its context
-    #[arg(default_value = "demo")]
-    name: String,
-    /// Folder of the image [default: found beside this program, or in _out]
-    #[arg(long, value_name = "FOLDER")]
-    image: Option<Utf8PathBuf>,
-    /// Memory of the machine
-    #[arg(long, value_name = "MIB", default_value_t = 4096)]
-    memory: u32,
-    /// Processors of the machine
-    #[arg(long, value_name = "COUNT", default_value_t = 2)]
-    cpus: u32,
-    /// Size of the machine's disk
-    #[arg(long, value_name = "GIB", default_value_t = 20)]
-    disk: u32,
-    /// Start through UEFI firmware and the boot loader instead of straight into the kernel
-    #[arg(long)]
-    firmware: bool,
-    /// Give the machine no config: it waits in maintenance
-    #[arg(long)]
-    maintenance: bool,
-    /// Stop once the API answers, before there is a Kubernetes cluster
-    #[arg(long)]
-    no_bootstrap: bool,
-    /// How long the cluster may take to become healthy
-    #[arg(long, value_name = "TIME", value_parser = parse_span, default_value = "15m")]
-    wait: Duration,
 }
 
 /// A cluster as `show` shows it.
@@ -70,59 +37,30 @@ struct View {
     kubernetes: String,
     nodes: Vec<String>,
     memory_bytes: u64,
+    disks: Vec<Disk>,
+    /// `cdrom`, `usb` or `stick` when the install medium is in a machine.
+    medium: Option<String>,
     folder: String,
+}
+
+/// A disk as `show` shows it.
+#[derive(Debug, Serialize)]
+#[serde(rename_all = "camelCase")]
+struct Disk {
+    name: String,
+    bus: String,
+    /// None when it is as large as the disk image.
+    size_bytes: Option<u64>,
+    /// It was blank when the machine was made.
+    blank: bool,
 }
 
 pub(crate) async fn run(command: &Command, global: &Global) -> Result<(), CommandError> {
     match command {
-        Command::Create(args) => create(args, global).await,
+        Command::Create(args) => create::run(args, global).await,
         Command::Show => show(global.output),
         Command::Destroy { name } => destroy(name, global),
     }
-}
-
-async fn create(args: &CreateArgs, global: &Global) -> Result<(), CommandError> {
-    let image = match &args.image {
-        Some(folder) => Image::open(folder),
-        None => Image::find(),
-    };
-    let mut options = cluster::Options::new(&args.name, cluster::default_root(), image.map_err(failed)?);
-    options.memory_mib = args.memory;
-    options.cpus = args.cpus;
-    options.disk = corten_lab::DiskSpec::system(Some(args.disk), corten_lab::Cache::Unsafe);
-    options.maintenance = args.maintenance;
-    if args.firmware {
-        options.boot = Boot::Firmware;
-    }
-    let path = global.contexts_path()?;
-    let mut contexts = Contexts::load(&path)?;
-    let start = tokio::time::Instant::now();
-    let made = cluster::create(&options, &output::say).await.map_err(failed)?;
-    // A cluster of that name is gone when another can be made: so is its context.
-    contexts.contexts.remove(&args.name);
-    contexts.add(&args.name, made.context().map_err(failed)?);
-    contexts.save(&path)?;
-    output::say(&format!(
-        "the API answers after {}; the current context is '{}'",
-        span(start.elapsed()),
-        args.name
-    ));
-    if args.maintenance || args.no_bootstrap {
-        return Ok(());
-    }
-    let here = Global {
-        context: Some(args.name.clone()),
-        nodes: Vec::new(),
-        endpoints: Vec::new(),
-        ..global.clone()
-    };
-    bootstrap::run(&bootstrap::Args {}, &here.session()?).await?;
-    health::run(&health::Args::waiting(args.wait), &here.session()?).await?;
-    output::say(&format!("the cluster is healthy after {}", span(start.elapsed())));
-    // The cluster's own endpoint is an address that only the machine knows.
-    let server = made.kubernetes().unwrap_or_default();
-    output::say(&format!("for kubectl: osctl kubeconfig --server {server}"));
-    Ok(())
 }
 
 fn show(format: Format) -> Result<(), CommandError> {
@@ -140,6 +78,12 @@ fn show(format: Format) -> Result<(), CommandError> {
 
 impl From<&cluster::Cluster> for View {
     fn from(cluster: &cluster::Cluster) -> Self {
+        let specs: Vec<_> = cluster
+            .nodes()
+            .iter()
+            .map(|node| node.current().unwrap_or_else(|_| node.spec().clone()))
+            .collect();
+        let mut media = specs.iter().filter_map(|spec| spec.medium.as_ref());
         let memory_mib = |node: &corten_lab::Node| u64::from(node.spec().memory_mib);
         Self {
             name: cluster.state().name.clone(),
@@ -148,19 +92,48 @@ impl From<&cluster::Cluster> for View {
             kubernetes: cluster.kubernetes().unwrap_or_default(),
             nodes: cluster.state().nodes.clone(),
             memory_bytes: cluster.nodes().iter().map(memory_mib).sum::<u64>() << 20,
+            disks: specs.iter().flat_map(|spec| &spec.disks).map(Disk::from).collect(),
+            medium: media.next().map(|medium| medium.kind.name().to_owned()),
             folder: cluster.dir().to_string(),
         }
     }
 }
 
+impl From<&DiskSpec> for Disk {
+    fn from(disk: &DiskSpec) -> Self {
+        Self {
+            name: disk.name.clone(),
+            bus: disk.bus.name().to_owned(),
+            size_bytes: disk.size_mib.map(|mib| mib << 20),
+            blank: disk.source == Source::Blank,
+        }
+    }
+}
+
+impl std::fmt::Display for Disk {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self.size_bytes {
+            Some(size) => write!(f, "{} {}", self.bus, bytes(size)),
+            None => f.write_str(&self.bus),
+        }
+    }
+}
+
+/// `virtio 20.0 GiB + cdrom`
+fn hardware(cluster: &View) -> String {
+    let parts = cluster.disks.iter().map(ToString::to_string).chain(cluster.medium.clone());
+    parts.collect::<Vec<_>>().join(" + ")
+}
+
 fn view(clusters: &[View]) -> String {
-    let mut table = Table::new(["NAME", "STATE", "NODES", "MEMORY", "API", "KUBERNETES", "FOLDER"]);
+    let mut table = Table::new(["NAME", "STATE", "NODES", "MEMORY", "DISKS", "API", "KUBERNETES", "FOLDER"]);
     for cluster in clusters {
         table.row(vec![
             cluster.name.clone(),
             if cluster.running { "running" } else { "off" }.to_owned(),
             cluster.nodes.len().to_string(),
             bytes(cluster.memory_bytes),
+            hardware(cluster),
             cluster.api.clone(),
             cluster.kubernetes.clone(),
             cluster.folder.clone(),
@@ -207,6 +180,13 @@ mod tests {
             kubernetes: "https://127.0.0.1:6443".to_owned(),
             nodes: vec!["demo-1".to_owned()],
             memory_bytes: 4 << 30,
+            disks: vec![Disk {
+                name: "system".to_owned(),
+                bus: "nvme".to_owned(),
+                size_bytes: Some(20 << 30),
+                blank: true,
+            }],
+            medium: Some("cdrom".to_owned()),
             folder: "/home/me/.local/state/corten/clusters/demo".to_owned(),
         }]);
         insta::assert_snapshot!(view);
