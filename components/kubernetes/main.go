@@ -42,6 +42,7 @@ func main() {
 		fmt.Fprintf(os.Stderr, "kube: unknown program %q; it is one of %s\n", name, strings.Join(names(), ", "))
 		os.Exit(2)
 	}
+	collectLessAtStart(name)
 	// The commands read os.Args themselves.
 	os.Args = args
 	os.Exit(cli.Run(command()))
