@@ -7,8 +7,10 @@ use corten_sys::kmsg::Record;
 use futures::stream::{self, BoxStream, StreamExt as _};
 use tokio::sync::broadcast::{self, error::RecvError};
 
-/// How many messages are kept, and how far a follower may fall behind.
+/// How many messages are kept.
 const CAPACITY: usize = 4096;
+/// How far a follower may fall behind. The places are made at once, whether anybody follows or not.
+const FOLLOW: usize = 256;
 
 /// The messages. A clone is another handle on the same ones.
 #[derive(Debug, Clone)]
@@ -19,7 +21,7 @@ pub struct KernelRing {
 
 impl Default for KernelRing {
     fn default() -> Self {
-        Self { kept: Arc::default(), live: broadcast::Sender::new(CAPACITY) }
+        Self { kept: Arc::default(), live: broadcast::Sender::new(FOLLOW) }
     }
 }
 

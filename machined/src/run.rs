@@ -42,6 +42,9 @@ const RETRY: Duration = Duration::from_secs(1);
 /// For the last write of the boot's record.
 const RECORD: Duration = Duration::from_secs(2);
 
+/// Between two times that free memory goes back to the kernel. It takes some milliseconds.
+const TRIM: Duration = Duration::from_secs(60);
+
 /// A machine whose parts run.
 #[derive(Debug)]
 struct Running {
@@ -153,6 +156,7 @@ fn start(early: boot::Early) -> std::io::Result<Running> {
     crate::faults::in_runtime();
     tokio::spawn(serve(node.clone()));
     tokio::spawn(keep_kernel_log(node.clone()));
+    tokio::spawn(give_memory_back());
     if let Some(loader) = modules {
         tokio::spawn(boot::hotplug::run(loader));
     }
@@ -213,6 +217,15 @@ async fn press(power: Power) {
     loop {
         let action = boot::power::requested().await;
         power.ask(PowerRequest { action, ..PowerRequest::default() });
+    }
+}
+
+/// The boot leaves a heap that is mostly holes: images, manifests and certificates have gone through it. What is left at
+/// the end of the heap keeps malloc from giving any of it back by itself.
+async fn give_memory_back() {
+    loop {
+        tokio::time::sleep(TRIM).await;
+        corten_sys::memory::trim();
     }
 }
 
