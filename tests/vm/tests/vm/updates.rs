@@ -18,7 +18,7 @@ async fn ready(lab: &Lab, name: &str) -> Result<TestNode> {
     options.boot = Boot::Firmware;
     let deadline = lab.timeouts().seconds(35).as_secs();
     options.extra_config = format!(
-        "apiVersion: corten.dev/v1\nkind: UpdatePolicy\nhealthDeadline: {deadline}s\ntries: 1\nsoak: 3s\n"
+        "---\napiVersion: corten.dev/v1\nkind: UpdatePolicy\nhealthDeadline: {deadline}s\ntries: 1\nsoak: 3s\n"
     );
     let node = lab.bootstrapped_node(&options).await?;
     wait_blessed(&node).await?;
