@@ -1,3 +1,5 @@
+//! Logs written by hand, and one written by QEMU: each cut gives the disk that it should.
+
 use super::format::{MAGIC, SECTOR, VERSION, flags};
 use super::*;
 use crate::image::run;
