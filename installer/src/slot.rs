@@ -3,10 +3,10 @@
 use std::io;
 use std::ops::{ControlFlow, Range};
 
-use sha2::{Digest, Sha256};
 use uuid::Uuid;
 
 use crate::device::{CHUNK, Device, chunks};
+use crate::hashing::Hashing;
 
 /// SHA-256 of an image.
 pub type Hash = [u8; 32];
@@ -100,18 +100,16 @@ impl<'a, D: Device + ?Sized> Slot<'a, D> {
         }
         let range = self.range.start..self.range.start + length;
         self.device.forget(range.clone()).map_err(failed)?;
-        let mut hash = Sha256::new();
-        let mut buffer = vec![0; CHUNK];
+        let hash = Hashing::start().map_err(failed)?;
         for part in chunks(range.clone()) {
-            let length = usize::try_from(part.end - part.start).unwrap_or(CHUNK);
-            let bytes = buffer.get_mut(..length).unwrap_or_default();
-            self.device.read_at(bytes, part.start).map_err(failed)?;
-            hash.update(bytes);
+            let mut bytes = vec![0; usize::try_from(part.end - part.start).unwrap_or(CHUNK)];
+            self.device.read_at(&mut bytes, part.start).map_err(failed)?;
+            hash.update(bytes).map_err(failed)?;
             if progress(part.end - range.start).is_break() {
                 return Err(SlotError::GivenUp);
             }
         }
-        Ok(hash.finalize().into())
+        hash.finish().map_err(failed)
     }
 }
 
@@ -125,6 +123,8 @@ pub fn uuid(root_hash: &str) -> Option<Uuid> {
 
 #[cfg(test)]
 mod tests {
+    use sha2::{Digest, Sha256};
+
     use super::*;
     use crate::device::SectorSize;
     use crate::testing::FlakyDisk;

@@ -14,12 +14,11 @@ use std::io::{self, Read};
 use std::ops::{ControlFlow, Range};
 
 use corten_constants::labels;
-use sha2::{Digest, Sha256};
-
 pub use plan::{Identities, Plan, PlanError};
 
 use crate::device::{CHUNK, Device};
 use crate::esp::Volume;
+use crate::hashing::Hashing;
 use crate::layout::ALIGNMENT;
 use crate::slot::{Hash, Slot, SlotError};
 use crate::table::TableError;
@@ -226,15 +225,14 @@ impl<D: Device + ?Sized> Writer<'_, '_, D> {
 
     fn root(&mut self, slot: &Slot<'_, D>, image: &mut dyn Read, size: u64) -> Result<Hash, InstallError> {
         self.begin(Step::WriteRoot, size)?;
-        let mut hash = Sha256::new();
-        let mut buffer = vec![0; CHUNK];
+        let hash = Hashing::start().map_err(InstallError::Source)?;
         let mut done = 0;
         while done < size {
             let length = usize::try_from(size - done).unwrap_or(CHUNK).min(CHUNK);
-            let bytes = buffer.get_mut(..length).unwrap_or_default();
-            image.read_exact(bytes).map_err(InstallError::Source)?;
-            hash.update(&*bytes);
-            slot.write(done, bytes).map_err(|error| slot_error(self.step, error))?;
+            let mut bytes = vec![0; length];
+            image.read_exact(&mut bytes).map_err(InstallError::Source)?;
+            slot.write(done, &bytes).map_err(|error| slot_error(self.step, error))?;
+            hash.update(bytes).map_err(InstallError::Source)?;
             done += length as u64;
             if done.is_multiple_of(SYNC_EVERY) {
                 self.sync()?;
@@ -242,7 +240,7 @@ impl<D: Device + ?Sized> Writer<'_, '_, D> {
             self.tell(done, size)?;
         }
         self.sync()?;
-        Ok(hash.finalize().into())
+        hash.finish().map_err(InstallError::Source)
     }
 
     fn esp(&mut self, volume: &Volume, start: u64) -> Result<(), InstallError> {

@@ -9,6 +9,7 @@ use crate::layout::minimum_disk;
 use crate::selector::DiskFacts;
 use crate::table::{Partition, Table};
 use crate::testing::FlakyDisk;
+use sha2::{Digest, Sha256};
 use uuid::Uuid;
 
 const MIB: u64 = 1 << 20;
