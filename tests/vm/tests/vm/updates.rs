@@ -110,7 +110,7 @@ const ROWS: &[Row] = &[
     row("no-etcd", "no-etcd", "", "etcd", ""),
     row("hang-in-initramfs", "faults", "corten.fault=hang-initramfs", "left no trace", ""),
     row("no-api", "faults", "corten.fault=no-api", "api", ""),
-    row("kubelet-not-ready", "next", "module_blacklist=overlay", "containerd", ""),
+    row("kubelet-not-ready", "faults", "corten.fault=no-kubelet", "node-ready", ""),
     row("deadlock", "faults", "corten.fault=deadlock", "", ""),
 ];
 
