@@ -1,12 +1,14 @@
 //! The EFI partition while it is worked on: the boot loader's entries, and the changes that survive a power cut.
 //!
-//! It is mounted for each piece of work and unmounted after it, so that a crash finds it clean. A new file is written
+//! It is mounted while somebody works on it and unmounted after that, so that a crash finds it clean; a transfer that takes its
+//! time shares the mount with whoever looks meanwhile. A new file is written
 //! beside its place, synced and renamed; with `dirsync` a rename puts the new name on the disk before it takes the old
 //! one away (`vfat_rename` in the kernel's `fs/fat/namei_vfat.c`), so there is always at least one of them.
 
 use std::fs::{self, File, OpenOptions};
 use std::io;
 use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, PoisonError, Weak};
 
 use camino::{Utf8Path, Utf8PathBuf};
 use corten_constants::paths;
@@ -41,23 +43,32 @@ pub enum EspError {
     },
 }
 
-/// The mounted EFI partition; dropping it unmounts.
-#[derive(Debug)]
+/// The mounted EFI partition. The last one that is dropped unmounts.
+#[derive(Debug, Clone)]
 pub struct Esp {
     root: Utf8PathBuf,
+    _mounted: Option<Arc<Mounted>>,
 }
 
+/// Keeps it mounted.
+#[derive(Debug)]
+struct Mounted;
+
+/// The mount that somebody holds.
+static MOUNTED: Mutex<Weak<Mounted>> = Mutex::new(Weak::new());
+
 impl Esp {
-    /// Mounts the partition at `device`.
+    /// Mounts the partition at `device`, unless it is mounted.
     ///
     /// # Errors
     /// When the kernel refuses: it is no FAT file system, or its driver is not there.
     pub fn mount(device: &Utf8Path) -> Result<Self, EspError> {
         let root = Utf8PathBuf::from(paths::ESP);
-        fs::create_dir_all(&root).map_err(|source| file("make", root.as_str(), source))?;
-        if mount::is_mounted(&root).unwrap_or(false) {
-            mount::unmount(&root)?; // left over from work that panicked
+        let mut shared = MOUNTED.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(mounted) = shared.upgrade() {
+            return Ok(Self { root, _mounted: Some(mounted) });
         }
+        fs::create_dir_all(&root).map_err(|source| file("make", root.as_str(), source))?;
         let mount = Mount {
             source: device.to_string(),
             target: root.clone(),
@@ -70,13 +81,15 @@ impl Esp {
             options: "umask=0077".to_owned(),
         };
         mount.mount()?;
-        Ok(Self { root })
+        let mounted = Arc::new(Mounted);
+        *shared = Arc::downgrade(&mounted);
+        Ok(Self { root, _mounted: Some(mounted) })
     }
 
     /// A folder that is laid out like an EFI partition, for tests.
     #[cfg(test)]
     fn at(root: &Utf8Path) -> Self {
-        Self { root: root.to_owned() }
+        Self { root: root.to_owned(), _mounted: None }
     }
 
     /// The kernel images of ours. What is not named like one, or does not say its root, is somebody else's.
@@ -174,11 +187,9 @@ impl Esp {
     }
 }
 
-impl Drop for Esp {
+impl Drop for Mounted {
     fn drop(&mut self) {
-        if self.root == paths::ESP
-            && let Err(error) = mount::unmount(&self.root)
-        {
+        if let Err(error) = mount::unmount(paths::ESP.into()) {
             tracing::warn!(error = &error as &dyn std::error::Error, "cannot unmount the EFI partition");
         }
     }

@@ -5,87 +5,26 @@
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use corten_bundle::{BundleError, Digest, Header, Manifest, Payload, TrustError, TrustedKeys};
+use corten_bundle::{Digest, Header, Manifest, Payload, TrustedKeys};
 use corten_constants::paths;
 use corten_meta::records::{Denied, Denylist, FailedUpdate, PendingUpdate, Phase};
-use corten_meta::{Meta, MetaError};
 use corten_resources::update::SlotStatus;
-use installer::entry::EntryNameError;
-use installer::table::TableError;
 use tokio::sync::Notify;
 use tokio::time::Instant;
 
-use super::esp::{Esp, EspError};
+use super::error::UpdateError;
+use super::esp::Esp;
+use super::memory::{Evidence, deny, failure, forget};
 use super::outcome::{self, Outcome};
 use super::preflight::{self, Facts, Problem};
 use super::slots::{self, BootEntry};
 use super::stage;
-use super::system::{System, SystemError};
+use super::system::System;
 use super::transfer::{Transfer, TransferError};
-use super::verify::VerifyError;
-use crate::boot::cmdline::RootHashError;
 use crate::versions;
 
 /// A transfer that nobody writes to for so long may be replaced by another one.
 const IDLE: Duration = Duration::from_secs(60);
-
-/// Why an update does not go on.
-#[derive(Debug, thiserror::Error)]
-pub enum UpdateError {
-    /// No system disk.
-    #[error(transparent)]
-    System(#[from] SystemError),
-    /// The bundle.
-    #[error("read the update bundle")]
-    Bundle(#[from] BundleError),
-    /// The keys in this image.
-    #[error("read the keys that this image trusts")]
-    Trust(#[from] TrustError),
-    /// The transfer.
-    #[error(transparent)]
-    Transfer(#[from] TransferError),
-    /// The EFI partition.
-    #[error(transparent)]
-    Esp(#[from] EspError),
-    /// META.
-    #[error("keep track of the update on META")]
-    Meta(#[from] MetaError),
-    /// What was written is not what was meant.
-    #[error("verify the written slot")]
-    Verify(#[from] VerifyError),
-    /// The table.
-    #[error("name the slot in the partition table")]
-    Table(#[from] TableError),
-    /// The disk itself.
-    #[error("open the disk {path}")]
-    Disk {
-        /// Device node.
-        path: String,
-        /// Cause.
-        source: std::io::Error,
-    },
-    /// A root hash.
-    #[error("read the root hash of the bundle")]
-    RootHash(#[from] RootHashError),
-    /// A partition's UUID.
-    #[error("derive the partition's UUID")]
-    Uuid(#[from] uuid::Error),
-    /// A version that cannot be in a file name.
-    #[error("name the boot entry")]
-    Entry(#[from] EntryNameError),
-    /// No such transfer.
-    #[error("there is no transfer {0}")]
-    NoTransfer(String),
-    /// The partition for it is missing.
-    #[error("the running slot is not in the partition table of the system disk")]
-    NoTarget,
-    /// Nothing to go back to.
-    #[error("the other slot holds no version that could boot")]
-    NothingToRollBackTo,
-    /// The worker died.
-    #[error("the work on the disk was interrupted")]
-    Interrupted(#[from] tokio::task::JoinError),
-}
 
 /// What the disk says, all at once.
 #[derive(Debug, Clone, Default)]
@@ -356,15 +295,6 @@ impl Updates {
     }
 }
 
-/// What is known of boots that did not reach the gate.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Evidence {
-    /// Why the last one ended; empty when nothing is known.
-    pub reason: String,
-    /// Last lines of its kernel log.
-    pub kernel_log: Vec<String>,
-}
-
 /// How the machine was before the update.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Baseline {
@@ -535,39 +465,5 @@ impl Inner {
             ..PendingUpdate::default()
         };
         Ok(system.meta_file().update(|meta| meta.set_record(&pending))?)
-    }
-}
-
-/// No update is pending any more.
-fn forget(meta: &mut Meta) -> Result<(), MetaError> {
-    meta.remove_record::<PendingUpdate>();
-    Ok(())
-}
-
-/// The version is refused from now on, and everybody can see why.
-fn deny(meta: &mut Meta, pending: &PendingUpdate, failure: &FailedUpdate) -> Result<(), MetaError> {
-    let mut denied = meta.record::<Denylist>()?.unwrap_or_default();
-    denied.deny(Denied {
-        version: pending.version.clone(),
-        root_hash: pending.root_hash.clone(),
-        reason: failure.reason.clone(),
-        time_unix_ms: failure.time_unix_ms,
-        ..Denied::default()
-    });
-    meta.set_record(&denied)?;
-    meta.set_record(failure)?;
-    forget(meta)
-}
-
-fn failure(pending: &PendingUpdate, tries: u32, evidence: Evidence) -> FailedUpdate {
-    let known = [pending.reason.clone(), evidence.reason].into_iter().find(|reason| !reason.is_empty());
-    FailedUpdate {
-        version: pending.version.clone(),
-        from_version: pending.from_version.clone(),
-        reason: known.unwrap_or_else(|| "it left no trace: it never came as far as machined".to_owned()),
-        tries,
-        time_unix_ms: jiff::Timestamp::now().as_millisecond(),
-        kernel_log: evidence.kernel_log,
-        ..FailedUpdate::default()
     }
 }

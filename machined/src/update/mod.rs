@@ -10,9 +10,11 @@
 //! what was going on. A node that loses power anywhere in between finds its way from these two.
 
 pub mod drain;
+pub mod error;
 pub mod esp;
 pub mod gate;
 pub mod handle;
+pub mod memory;
 pub mod outcome;
 pub mod preflight;
 pub mod probe;
@@ -23,4 +25,5 @@ pub mod system;
 pub mod transfer;
 pub mod verify;
 
+pub use error::UpdateError;
 pub use handle::Updates;

@@ -4,8 +4,9 @@ use corten_meta::records::Phase;
 use installer::entry::EntryName;
 use installer::table;
 
+use super::UpdateError;
 use super::esp::{Esp, EspError};
-use super::handle::{Inner, UpdateError};
+use super::handle::Inner;
 use super::slots;
 use super::system::System;
 use super::transfer::Transfer;
@@ -27,15 +28,12 @@ pub(super) fn stage(
 ) -> Result<EntryName, UpdateError> {
     let system = inner.system()?;
     let hash = RootHash::parse(&transfer.manifest.root_hash.to_string())?;
-    let esp = transfer.finish()?;
+    transfer.finish()?;
     inner.change_pending(|pending| pending.phase = Phase::Written)?;
     verify(&transfer.slot().device, &hash, &mut |done, total| report("verify", done, total))?;
     report("install", 0, 0);
     name_slot(&system, transfer, &hash)?;
-    let esp = match esp {
-        Some(esp) => esp,
-        None => Esp::mount(&system.esp)?,
-    };
+    let esp = Esp::mount(&system.esp)?;
     let entries = esp.entries()?;
     let name =
         EntryName::next(entries.iter().map(|entry| &entry.name), &transfer.manifest.version, Some(tries))?;

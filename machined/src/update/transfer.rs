@@ -53,8 +53,8 @@ pub struct Transfer {
     slot: SlotPartition,
     root: File,
     uki: File,
-    /// Keeps the EFI partition mounted while the kernel image comes in.
-    esp: Option<Esp>,
+    /// Keeps the EFI partition mounted while the kernel image is open. It must be dropped after that: fields go in order.
+    _esp: Esp,
     check: Check,
     synced: u64,
 }
@@ -69,7 +69,7 @@ impl Transfer {
         let root = open.map_err(|source| TransferError::Slot { label: slot.label.clone(), source })?;
         let uki = esp.incoming()?;
         let check = Check::new(Payload::new(&manifest));
-        Ok(Self { manifest, slot, root, uki, esp: Some(esp), check, synced: 0 })
+        Ok(Self { manifest, slot, root, uki, _esp: esp, check, synced: 0 })
     }
 
     /// Bytes that are here.
@@ -111,15 +111,14 @@ impl Transfer {
         Ok(())
     }
 
-    /// All of it is here and on the disk; gives the EFI partition back.
+    /// All of it is here and on the disk.
     ///
     /// # Errors
     /// When something is missing, or the disk refuses.
-    pub fn finish(&mut self) -> Result<Option<Esp>, TransferError> {
+    pub fn finish(&mut self) -> Result<(), TransferError> {
         self.check.finish()?;
         let slot = |source| TransferError::Slot { label: self.slot.label.clone(), source };
         self.root.sync_all().map_err(slot)?;
-        self.uki.sync_all().map_err(TransferError::Uki)?;
-        Ok(self.esp.take())
+        self.uki.sync_all().map_err(TransferError::Uki)
     }
 }

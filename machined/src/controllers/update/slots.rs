@@ -16,7 +16,8 @@ use corten_store::Kind as _;
 use tokio::sync::Notify;
 
 use crate::node::Node;
-use crate::update::handle::{Evidence, View};
+use crate::update::handle::View;
+use crate::update::memory::Evidence;
 use crate::update::outcome::Outcome;
 use crate::versions;
 

@@ -10,7 +10,8 @@ use corten_resources::update::{SlotStatus, UpdateStatus};
 use tonic::Status;
 
 use crate::controllers::config::generations::GenerationError;
-use crate::update::handle::{Begun, UpdateError};
+use crate::update::UpdateError;
+use crate::update::handle::Begun;
 use crate::update::preflight::Problem;
 use crate::update::source::SourceError;
 use crate::update::transfer::TransferError;

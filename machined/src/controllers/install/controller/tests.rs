@@ -1,3 +1,5 @@
+//! Installations with an engine that is told what to do.
+
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
