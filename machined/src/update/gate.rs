@@ -26,8 +26,14 @@ pub enum Verdict {
 /// How often to look when nothing changes.
 const LOOK_MS: u64 = 2_000;
 
-/// Every check. What was unmet before the update does not count against it.
-pub fn checks(machine: &MachineStatus, api: Result<(), String>, before: &[String]) -> Vec<GateCheck> {
+/// Every check. What was unmet before the update does not count against it; `missing` are services that were ready before
+/// it and are not any more, or not there at all.
+pub fn checks(
+    machine: &MachineStatus,
+    api: Result<(), String>,
+    before: &[String],
+    missing: &[String],
+) -> Vec<GateCheck> {
     let check = |name: &str, result: Result<(), String>| GateCheck {
         name: name.to_owned(),
         passed: result.is_ok(),
@@ -42,7 +48,14 @@ pub fn checks(machine: &MachineStatus, api: Result<(), String>, before: &[String
         let causes = unmet.causes.iter().map(|cause| format!("; {cause}"));
         check(&unmet.name, Err([unmet.reason.clone()].into_iter().chain(causes).collect()))
     });
-    [check("stage", stage), check("api", api)].into_iter().chain(unmet).collect()
+    let mut all: Vec<_> = [check("stage", stage), check("api", api)].into_iter().chain(unmet).collect();
+    for service in missing {
+        let name = format!("service {service}");
+        if all.iter().all(|known| known.name != name) {
+            all.push(check(&name, Err("it was ready before the update and is not now".to_owned())));
+        }
+    }
+    all
 }
 
 /// What failed, in one line.
@@ -98,14 +111,21 @@ mod tests {
             ready: false,
             unmet: vec![unmet("etcd-bootstrapped"), unmet("node-ready")],
         };
-        let checks = checks(&machine, Ok(()), &["etcd-bootstrapped".to_owned()]);
+        let checks = checks(&machine, Ok(()), &["etcd-bootstrapped".to_owned()], &[]);
         assert_eq!(failures(&checks), "node-ready: it is not; waits for etcd");
     }
 
     #[test]
     fn a_machine_that_lost_its_config_or_its_network_fails() {
         let machine = MachineStatus { stage: MachineStage::Maintenance, ..MachineStatus::default() };
-        let checks = checks(&machine, Err("no address".into()), &[]);
+        let checks = checks(&machine, Err("no address".into()), &[], &[]);
         assert_eq!(failures(&checks), "stage: the machine is maintenance; api: no address");
+    }
+
+    #[test]
+    fn a_service_that_is_simply_gone_fails() {
+        let machine = MachineStatus { stage: MachineStage::Running, ready: true, unmet: Vec::new() };
+        let checks = checks(&machine, Ok(()), &[], &["kubelet".to_owned()]);
+        assert!(failures(&checks).starts_with("service kubelet: it was ready before"), "{checks:?}");
     }
 }

@@ -7,8 +7,7 @@ use std::time::Duration;
 
 use corten_bundle::{Digest, Header, Manifest, Payload, TrustedKeys};
 use corten_constants::paths;
-use corten_meta::records::{Denied, Denylist, FailedUpdate, PendingUpdate, Phase};
-use corten_resources::update::SlotStatus;
+use corten_meta::records::{Denylist, PendingUpdate, Phase};
 use tokio::sync::Notify;
 use tokio::time::Instant;
 
@@ -16,56 +15,26 @@ use super::error::UpdateError;
 use super::esp::Esp;
 use super::memory::{Evidence, deny, failure, forget};
 use super::outcome::{self, Outcome};
-use super::preflight::{self, Facts, Problem};
+use super::preflight::{self, Facts};
 use super::slots::{self, BootEntry};
 use super::stage;
 use super::system::System;
 use super::transfer::{Transfer, TransferError};
+use super::view::{Baseline, Begun, View};
 use crate::versions;
 
 /// A transfer that nobody writes to for so long may be replaced by another one.
 const IDLE: Duration = Duration::from_secs(60);
-
-/// What the disk says, all at once.
-#[derive(Debug, Clone, Default)]
-pub struct View {
-    /// Both slots.
-    pub slots: Vec<(String, SlotStatus)>,
-    /// The update that is going on.
-    pub pending: Option<PendingUpdate>,
-    /// Versions that failed.
-    pub denied: Vec<Denied>,
-    /// The last one that did not stay.
-    pub failure: Option<FailedUpdate>,
-}
-
-impl View {
-    /// The slot that runs.
-    pub fn running(&self) -> Option<&SlotStatus> {
-        self.slots.iter().map(|(_, slot)| slot).find(|slot| slot.running)
-    }
-}
-
-/// Answer to a header.
-#[derive(Debug, Clone)]
-pub struct Begun {
-    /// What speaks against it.
-    pub problems: Vec<Problem>,
-    /// Name of the transfer.
-    pub upload: String,
-    /// Where to go on.
-    pub offset: u64,
-    /// Bytes of the payload.
-    pub total: u64,
-    /// Version of the bundle.
-    pub version: String,
-}
+/// A complete transfer counts as in use for this long while it is read back.
+const STAGING: Duration = Duration::from_secs(900);
 
 /// The handle. Cheap to clone.
 #[derive(Debug, Clone)]
 pub struct Updates {
     inner: Arc<Inner>,
     changed: Arc<Notify>,
+    /// One piece of work on the disk at a time; the others wait without a thread.
+    one_at_a_time: Arc<tokio::sync::Mutex<()>>,
 }
 
 /// What is behind it.
@@ -73,16 +42,26 @@ pub struct Updates {
 pub(super) struct Inner {
     disk: Option<String>,
     running: String,
+    /// Held for as long as a step takes: only by work on the disk.
     current: Mutex<Option<Current>>,
-    /// One piece of work on the disk at a time.
-    work: Mutex<()>,
+    /// What others see of it: held for a moment.
+    seen: Mutex<Option<Seen>>,
+}
+
+/// A transfer, for those who do not take part in it.
+#[derive(Debug, Clone)]
+struct Seen {
+    upload: String,
+    version: String,
+    offset: u64,
+    total: u64,
+    last: Instant,
 }
 
 #[derive(Debug)]
 struct Current {
     upload: String,
     transfer: Transfer,
-    last: Instant,
 }
 
 impl Default for Updates {
@@ -94,9 +73,9 @@ impl Default for Updates {
 impl Updates {
     /// Updates of the system on the disk with this kernel name; none when it was not started from a disk.
     pub fn new(disk: Option<String>) -> Self {
-        let inner =
-            Inner { disk, running: versions::root_hash(), current: Mutex::default(), work: Mutex::default() };
-        Self { inner: Arc::new(inner), changed: Arc::default() }
+        let (running, current, seen) = (versions::root_hash(), Mutex::default(), Mutex::default());
+        let inner = Arc::new(Inner { disk, running, current, seen });
+        Self { inner, changed: Arc::default(), one_at_a_time: Arc::default() }
     }
 
     /// Root hash that runs.
@@ -119,8 +98,9 @@ impl Updates {
         work: impl FnOnce(&Inner) -> Result<T, UpdateError> + Send + 'static,
     ) -> Result<T, UpdateError> {
         let inner = Arc::clone(&self.inner);
+        let turn = Arc::clone(&self.one_at_a_time).lock_owned().await;
         tokio::task::spawn_blocking(move || {
-            let _one_at_a_time = inner.work.lock().unwrap_or_else(PoisonError::into_inner);
+            let _turn = turn; // also when nobody waits for the work any more
             work(&inner)
         })
         .await?
@@ -215,8 +195,8 @@ impl Updates {
     ) -> Result<(u64, bool), UpdateError> {
         self.work(move |inner| {
             let taken = inner.with_current(&upload, |current| {
-                current.last = Instant::now();
                 current.transfer.write(offset, &bytes)?;
+                inner.show(Some(current), Instant::now());
                 Ok((current.transfer.offset(), current.transfer.offset() == current.transfer.total()))
             });
             inner.give_up_after(taken)
@@ -232,15 +212,18 @@ impl Updates {
         &self,
         upload: String,
         tries: u32,
+        now: Baseline,
         mut report: impl FnMut(&'static str, u64, u64) + Send + 'static,
     ) -> Result<String, UpdateError> {
         let version = self
             .work(move |inner| {
                 let staged = inner.with_current(&upload, |current| {
-                    stage::stage(inner, &mut current.transfer, tries, &mut report)
+                    // Reading back takes longer than a client may be silent.
+                    inner.show(Some(current), Instant::now() + STAGING);
+                    stage::stage(inner, &mut current.transfer, tries, &now, &mut report)
                 });
                 let name = inner.give_up_after(staged)?;
-                *inner.current() = None;
+                inner.drop_current();
                 Ok(name.version.to_string())
             })
             .await?;
@@ -289,19 +272,9 @@ impl Updates {
 
     /// Version and bytes of the transfer that is going on.
     pub fn transfer(&self) -> Option<(String, u64, u64)> {
-        let current = self.inner.current();
-        let transfer = &current.as_ref()?.transfer;
-        Some((transfer.manifest.version.to_string(), transfer.offset(), transfer.total()))
+        let seen = self.inner.seen();
+        seen.as_ref().map(|seen| (seen.version.clone(), seen.offset, seen.total))
     }
-}
-
-/// How the machine was before the update.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Baseline {
-    /// Names of conditions that were unmet.
-    pub unmet: Vec<String>,
-    /// Config generation in force.
-    pub config_generation: u64,
 }
 
 impl Inner {
@@ -324,11 +297,33 @@ impl Inner {
         self.current.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
+    /// Lets others see how far a transfer is.
+    fn show(&self, current: Option<&Current>, last: Instant) {
+        *self.seen() = current.map(|Current { upload, transfer }| Seen {
+            upload: upload.clone(),
+            version: transfer.manifest.version.to_string(),
+            offset: transfer.offset(),
+            total: transfer.total(),
+            last,
+        });
+    }
+
+    fn drop_current(&self) {
+        *self.current() = None;
+        *self.seen() = None;
+    }
+
+    fn seen(&self) -> std::sync::MutexGuard<'_, Option<Seen>> {
+        self.seen.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
     /// Version of the transfer that this is true of, unless nobody has written to it for a while.
-    fn in_use(&self, which: impl Fn(&Current) -> bool) -> Option<String> {
-        let current = self.current();
-        let current = current.as_ref().filter(|current| current.last.elapsed() < IDLE && which(current))?;
-        Some(current.transfer.manifest.version.to_string())
+    fn in_use(&self, which: impl Fn(&Seen) -> bool) -> Option<String> {
+        let seen = self.seen();
+        let seen = seen
+            .as_ref()
+            .filter(|seen| Instant::now().saturating_duration_since(seen.last) < IDLE && which(seen))?;
+        Some(seen.version.clone())
     }
 
     fn with_current<T>(
@@ -346,7 +341,18 @@ impl Inner {
         match &result {
             Ok(_) | Err(UpdateError::NoTransfer(_) | UpdateError::Transfer(TransferError::Offset { .. })) => {
             }
-            Err(_) => *self.current() = None,
+            // Its entry may be there already, and META has to say so.
+            Err(UpdateError::Meta(_)) => self.drop_current(),
+            Err(_) => {
+                self.drop_current();
+                let forgotten = self.system().and_then(|system| Ok(system.meta_file().update(forget)?));
+                if let Err(error) = forgotten {
+                    tracing::warn!(
+                        error = &error as &dyn std::error::Error,
+                        "META still tells of the update"
+                    );
+                }
+            }
         }
         result
     }
@@ -404,14 +410,16 @@ impl Inner {
         }
         begun.problems.clear();
         if let Some(current) = self.current().as_mut().filter(|current| current.upload == begun.upload) {
-            current.last = Instant::now();
+            self.show(Some(current), Instant::now());
             begun.offset = current.transfer.offset();
             return Ok(begun);
         }
-        *self.current() = None; // closes what an idle transfer held
+        self.drop_current(); // an idle one
         self.forget_slot(&system, &esp, &entries, &slot.uuid, &manifest, baseline)?;
         let transfer = Transfer::begin(manifest, slot, esp)?;
-        *self.current() = Some(Current { upload: begun.upload.clone(), transfer, last: Instant::now() });
+        let current = Current { upload: begun.upload.clone(), transfer };
+        self.show(Some(&current), Instant::now());
+        *self.current() = Some(current);
         Ok(begun)
     }
 
@@ -460,6 +468,7 @@ impl Inner {
             root_hash: manifest.root_hash.to_string(),
             phase: Phase::Writing,
             baseline_unmet: baseline.unmet,
+            baseline_ready: baseline.ready,
             config_generation: baseline.config_generation,
             started_unix_ms: jiff::Timestamp::now().as_millisecond(),
             ..PendingUpdate::default()

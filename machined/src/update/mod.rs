@@ -24,6 +24,7 @@ pub mod stage;
 pub mod system;
 pub mod transfer;
 pub mod verify;
+pub mod view;
 
 pub use error::UpdateError;
 pub use handle::Updates;

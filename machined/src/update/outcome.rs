@@ -34,12 +34,11 @@ pub fn decide(pending: Option<&PendingUpdate>, entries: &[BootEntry], running: &
             None => Outcome::Stays,
         };
     }
-    match (&pending.phase, entry) {
+    match (&pending.phase, entry.map(|entry| entry.name.tries)) {
+        // The entry is asked first: the power may have gone before META learnt that it was installed.
+        (_, Some(Some(tries))) if tries.left == 0 => Outcome::FellBack { tries: tries.done },
         (Phase::Writing | Phase::Written, _) | (_, None) => Outcome::Incomplete,
-        (_, Some(entry)) => match entry.name.tries {
-            Some(tries) if tries.left == 0 => Outcome::FellBack { tries: tries.done },
-            _ => Outcome::Abandoned,
-        },
+        (_, Some(_)) => Outcome::Abandoned,
     }
 }
 
@@ -59,6 +58,7 @@ mod tests {
             (Phase::Staged, entry("corten-000002-1.0.0+2-1.efi"), &new, Outcome::Trial),
             (Phase::Staged, entry("corten-000002-1.0.0.efi"), &new, Outcome::Stays),
             (Phase::Trial, entry("corten-000002-1.0.0+0-3.efi"), &old, Outcome::FellBack { tries: 3 }),
+            (Phase::Written, entry("corten-000002-1.0.0+0-3.efi"), &old, Outcome::FellBack { tries: 3 }),
             (Phase::Trial, entry("corten-000002-1.0.0+2-1.efi"), &old, Outcome::Abandoned),
             (Phase::Writing, vec![], &old, Outcome::Incomplete),
             (Phase::Staged, vec![], &old, Outcome::Incomplete),

@@ -7,10 +7,11 @@ use installer::table;
 use super::UpdateError;
 use super::esp::{Esp, EspError};
 use super::handle::Inner;
-use super::slots;
+use super::slots::{self, BootEntry};
 use super::system::System;
 use super::transfer::Transfer;
 use super::verify::verify;
+use super::view::Baseline;
 use crate::boot::cmdline::RootHash;
 
 /// A step with its bytes: done and of how many.
@@ -24,6 +25,7 @@ pub(super) fn stage(
     inner: &Inner,
     transfer: &mut Transfer,
     tries: u32,
+    now: &Baseline,
     report: Report<'_>,
 ) -> Result<EntryName, UpdateError> {
     let system = inner.system()?;
@@ -41,6 +43,9 @@ pub(super) fn stage(
     inner.change_pending(|pending| {
         pending.phase = Phase::Staged;
         pending.entry = name.to_string();
+        // What came right while the update was written has to stay right.
+        pending.baseline_unmet.retain(|name| now.unmet.contains(name));
+        pending.baseline_ready.clone_from(&now.ready);
     })?;
     Ok(name)
 }
@@ -64,8 +69,9 @@ pub(super) fn bless(esp: &Esp, running: &str) -> Result<(), EspError> {
 /// The boot loader takes the other slot from now on. Answers its name.
 pub(super) fn roll_back(esp: &Esp, running: &str) -> Result<Option<EntryName>, UpdateError> {
     let entries = esp.entries()?;
-    let others: Vec<_> =
-        entries.iter().filter(|entry| entry.root_hash.as_str() != running).cloned().collect();
+    // What failed, or never proved itself, is not a way back.
+    let good = |entry: &&BootEntry| entry.root_hash.as_str() != running && entry.name.tries.is_none();
+    let others: Vec<_> = entries.iter().filter(good).cloned().collect();
     let Some(other) = slots::next(&others) else { return Ok(None) };
     let name = EntryName::next(entries.iter().map(|entry| &entry.name), &other.name.version, None)?;
     esp.rename(&other.name, &name)?;

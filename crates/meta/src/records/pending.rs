@@ -22,6 +22,8 @@ pub struct PendingUpdate {
     pub phase: Phase,
     /// What kept the node from being ready before the update: the health gate does not ask for it.
     pub baseline_unmet: Vec<String>,
+    /// Services that were ready before the update: the health gate asks for each of them.
+    pub baseline_ready: Vec<String>,
     /// Config generation in force when it began.
     pub config_generation: u64,
     /// When it began, milliseconds since 1970.

@@ -102,7 +102,12 @@ impl Recorder {
     pub async fn end(&self, how: impl Into<String>) -> Result<(), RecordError> {
         let how = how.into();
         let result = self.change(move |record| record.ended = record.ended.take().or(Some(how))).await;
-        self.lock().current = None;
+        // On a thread that may wait: whoever holds the lock may hang on its disk.
+        self.blocking(|recorder| {
+            recorder.lock().current = None;
+            Ok(())
+        })
+        .await?;
         result
     }
 

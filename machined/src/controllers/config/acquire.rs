@@ -11,6 +11,7 @@ use std::time::Duration;
 use corten_config::{Config, Source};
 use corten_constants::{labels, paths};
 use corten_controller::{BoxError, Context, Controller, Next};
+use corten_meta::records::PendingUpdate;
 use corten_resources::block::VolumeStatus;
 use corten_resources::config::{ConfigSourceStatus, MachineConfig};
 use corten_resources::network::NodeAddresses;
@@ -57,13 +58,23 @@ impl ConfigStore {
         Ok(generation)
     }
 
-    /// Keeps the config in force for the image with this root hash, since another image is about to take over.
-    ///
-    /// # Errors
-    /// When STATE refuses it.
-    pub async fn remember(&self, root_hash: &str) -> Result<(), GenerationError> {
-        let (generations, root_hash) = (self.generations.clone(), root_hash.to_owned());
-        self.blocking(move || slot_config::remember(&generations, &root_hash)).await
+    /// Keeps the config in force for the image with this root hash, since another image is about to take over; one that
+    /// comes by an update takes over what there is. A STATE that refuses does not hold anybody up: the config stays as it
+    /// is then.
+    pub async fn hand_over(&self, running: &str, update: Option<PendingUpdate>) {
+        let (generations, running) = (self.generations.clone(), running.to_owned());
+        let kept = self.blocking(move || {
+            if let Some(update) = update {
+                slot_config::forget(&generations, &update.root_hash)?;
+            }
+            slot_config::remember(&generations, &running)
+        });
+        if let Err(error) = kept.await {
+            tracing::warn!(
+                error = &error as &dyn std::error::Error,
+                "the config is not kept for this version"
+            );
+        }
     }
 
     /// Number of the generation that the image with this root hash ran with last; 0 when that is not known.
@@ -147,7 +158,7 @@ impl Controller for Acquire {
         if !ctx.get::<VolumeStatus>(labels::STATE).is_some_and(|volume| volume.spec.is_mounted()) {
             return Ok(Next::Wait);
         }
-        self.settle_slot().await?;
+        self.settle_slot().await;
         let generations = self.config.generations.clone();
         let (newest, damaged) = tokio::task::spawn_blocking(move || generations.newest()).await??;
         if !damaged.is_empty() {
@@ -194,20 +205,24 @@ impl Controller for Acquire {
 
 impl Acquire {
     /// Once per boot: an image that comes back gets its own config back.
-    async fn settle_slot(&mut self) -> Result<(), BoxError> {
+    async fn settle_slot(&mut self) {
         if self.settled {
-            return Ok(());
+            return;
         }
         let generations = self.config.generations.clone();
         let settled = move || slot_config::settle(&generations, &versions::root_hash());
-        if let Some(generation) = self.config.blocking(settled).await? {
-            tracing::warn!(
+        match self.config.blocking(settled).await {
+            Ok(None) => {}
+            Ok(Some(generation)) => tracing::warn!(
                 generation = generation.number,
                 "another image ran before: this one has its own config back, as a new generation"
-            );
+            ),
+            // A full STATE must not leave the machine without any config.
+            Err(error) => {
+                tracing::error!(error = &error as &dyn std::error::Error, "cannot see whose config this is");
+            }
         }
         self.settled = true;
-        Ok(())
     }
 
     /// The first source with a config that parses. Each tells what it had.

@@ -25,6 +25,20 @@ pub fn remember(generations: &Generations, root_hash: &str) -> Result<(), Genera
     write(&folder(generations).join(root_hash), &text)
 }
 
+/// Forgets the config of an image: it takes over what there is when it comes.
+///
+/// # Errors
+/// When STATE refuses it.
+pub fn forget(generations: &Generations, root_hash: &str) -> Result<(), GenerationError> {
+    let path = folder(generations).join(root_hash);
+    match fs::remove_file(&path) {
+        Err(source) if source.kind() != io::ErrorKind::NotFound => {
+            Err(GenerationError::Io { doing: "remove", path, source })
+        }
+        _ => Ok(()),
+    }
+}
+
 /// Gives the running image its own config back when another one ran before. Answers the generation that came of it.
 ///
 /// # Errors
@@ -35,9 +49,18 @@ pub fn settle(generations: &Generations, root_hash: &str) -> Result<Option<Gener
     if root_hash.is_empty() || last.as_deref() == Some(root_hash) {
         return Ok(None);
     }
-    let restored = match (last, read(&folder.join(root_hash))?) {
-        (Some(_), Some(text)) => text.split_once('\n').map(|(_, text)| generations.add(text)).transpose()?,
-        _ => None,
+    let own = read(&folder.join(root_hash))?;
+    let own = own.as_deref().and_then(|text| text.split_once('\n')).map(|(_, text)| text);
+    let restored = match (last, own) {
+        (Some(last), Some(own)) => {
+            // What was applied after the other image had handed over is its own too.
+            if generations.newest()?.0.is_some_and(|newest| newest.text != own) {
+                remember(generations, &last)?;
+            }
+            Some(generations.add(own)?)
+        }
+        (Some(last), None) => remember(generations, &last).map(|()| None)?,
+        (None, _) => None,
     };
     write(&folder.join(RUNNING), root_hash)?;
     Ok(restored)
@@ -102,6 +125,34 @@ mod tests {
         generations.add("a: 2\n").unwrap();
         assert_eq!(settle(&generations, "old").unwrap(), None);
         assert_eq!(newest(&generations), "a: 2\n");
+    }
+
+    #[test]
+    fn what_was_applied_after_the_handover_is_not_lost() {
+        let (_dir, generations) = fresh();
+        generations.add("a: 1\n").unwrap();
+        settle(&generations, "old").unwrap();
+        remember(&generations, "old").unwrap();
+        generations.add("a: 2\n").unwrap();
+        settle(&generations, "new").unwrap();
+        settle(&generations, "old").unwrap();
+        assert_eq!(newest(&generations), "a: 2\n");
+    }
+
+    #[test]
+    fn an_update_takes_over_what_there_is_however_often_it_ran_before() {
+        let (_dir, generations) = fresh();
+        generations.add("a: 1\n").unwrap();
+        for image in ["old", "new", "old"] {
+            settle(&generations, image).unwrap();
+            remember(&generations, image).unwrap();
+        }
+        generations.add("a: 3\n").unwrap();
+        remember(&generations, "old").unwrap();
+        forget(&generations, "new").unwrap();
+        forget(&generations, "new").unwrap();
+        settle(&generations, "new").unwrap();
+        assert_eq!(newest(&generations), "a: 3\n");
     }
 
     #[test]

@@ -11,17 +11,20 @@ use corten_constants::ports;
 use corten_controller::{BoxError, Context, Controller, Next};
 use corten_resources::config::MachineConfig;
 use corten_resources::network::{HostnameStatus, NodeAddresses};
-use corten_resources::runtime::{MACHINE, MachineStatus};
+use corten_resources::runtime::{MACHINE, MachineStatus, ServiceStatus};
 use corten_resources::update::{GatePhase, SlotStatus, UpdateStatus};
 use corten_store::Kind as _;
 use tokio::sync::Notify;
 
 use crate::controllers::config;
+use crate::errors::chain;
 use crate::node::{Node, PowerAction, PowerRequest};
 use crate::update::gate::{self, Patience, Verdict};
 use crate::update::{drain, probe};
 use crate::versions;
 
+/// For Kubernetes to lift a cordon, and until the next attempt.
+const UNCORDON: Duration = Duration::from_secs(10);
 /// Before there is a config that says otherwise.
 const DEFAULT: Patience = Patience { deadline_ms: 600_000, soak_ms: 10_000 };
 
@@ -30,6 +33,8 @@ const DEFAULT: Patience = Patience { deadline_ms: 600_000, soak_ms: 10_000 };
 pub struct Gate {
     node: Node,
     healthy_since_ms: Option<u64>,
+    /// What META said about this boot, asked once.
+    by_meta: Option<bool>,
     over: bool,
     uncordoned: bool,
 }
@@ -37,16 +42,18 @@ pub struct Gate {
 impl Gate {
     /// Guards the trial of `node`.
     pub fn new(node: &Node) -> Self {
-        Self { node: node.clone(), healthy_since_ms: None, over: false, uncordoned: false }
+        Self { node: node.clone(), healthy_since_ms: None, by_meta: None, over: false, uncordoned: false }
     }
 
     async fn trial(&mut self, ctx: &Context) -> Result<Next, BoxError> {
         let machine =
             ctx.get::<MachineStatus>(MACHINE).map(|machine| machine.spec.clone()).unwrap_or_default();
-        let before =
-            self.node.updates.pending().await?.map(|pending| pending.baseline_unmet).unwrap_or_default();
+        // A META that cannot be read makes the gate stricter, never easier.
+        let pending = self.node.updates.pending().await.ok().flatten().unwrap_or_default();
         let api = probe::api(&addresses(ctx)).await;
-        let checks = gate::checks(&machine, api, &before);
+        let mut missing = pending.baseline_ready;
+        missing.retain(|service| !ctx.get::<ServiceStatus>(service).is_some_and(|status| status.spec.ready));
+        let checks = gate::checks(&machine, api, &pending.baseline_unmet, &missing);
         let (now, patience) = (versions::uptime_ms(), patience(ctx));
         let failures = gate::failures(&checks);
         self.healthy_since_ms = if failures.is_empty() { self.healthy_since_ms.or(Some(now)) } else { None };
@@ -66,26 +73,36 @@ impl Gate {
                 Ok(Next::After(Duration::from_millis(millis)))
             }
             Verdict::Pass => {
-                self.node.updates.bless().await?;
+                if let Err(error) = self.node.updates.bless().await {
+                    // It counts as failed when that does not change before the deadline.
+                    self.healthy_since_ms = None;
+                    return if now < patience.deadline_ms {
+                        Err(error.into())
+                    } else {
+                        self.fail(ctx, status, chain(&error)).await
+                    };
+                }
                 self.over = true;
                 self.tell("update.passed", "this version is healthy and stays");
                 (status.phase, status.deadline_unix_ms) = (GatePhase::Passed, 0);
                 ctx.put::<UpdateStatus>(MACHINE, status)?;
                 Ok(Next::Wait)
             }
-            Verdict::Fail => {
-                self.over = true;
-                let reason = format!("the machine was not healthy in time: {failures}");
-                self.tell("update.failed", &reason);
-                // The machine restarts even when META cannot be written.
-                let kept = self.node.updates.fail(reason).await;
-                (status.phase, status.deadline_unix_ms) = (GatePhase::Failed, 0);
-                ctx.put::<UpdateStatus>(MACHINE, status)?;
-                self.node.power.ask(PowerRequest { action: PowerAction::Reboot, ..PowerRequest::default() });
-                kept?;
-                Ok(Next::Wait)
-            }
+            Verdict::Fail => self.fail(ctx, status, failures).await,
         }
+    }
+
+    /// This try is over: the machine restarts, whatever can be written down about it.
+    async fn fail(&mut self, ctx: &Context, mut status: UpdateStatus, why: String) -> Result<Next, BoxError> {
+        self.over = true;
+        let reason = format!("the machine was not healthy in time: {why}");
+        self.tell("update.failed", &reason);
+        let kept = self.node.updates.fail(reason).await;
+        self.node.power.ask(PowerRequest { action: PowerAction::Reboot, ..PowerRequest::default() });
+        (status.phase, status.deadline_unix_ms) = (GatePhase::Failed, 0);
+        ctx.put::<UpdateStatus>(MACHINE, status)?;
+        kept?;
+        Ok(Next::Wait)
     }
 
     /// Keeps what the next boot wants to know if this one goes wrong. A disk that refuses is no reason to stop.
@@ -102,18 +119,32 @@ impl Gate {
         self.node.events.publish(kind, MACHINE, message.to_owned(), std::collections::BTreeMap::default());
     }
 
-    /// The cordon of the update that brought this boot is lifted once the node is Ready.
-    async fn uncordon(&mut self, ctx: &Context) {
+    /// Lifts the cordon of the update that brought this boot once the node is Ready; tells whether that is still to be done.
+    async fn uncordon(&mut self, ctx: &Context) -> bool {
         let ready = ctx.get::<MachineStatus>(MACHINE).is_some_and(|machine| machine.spec.ready);
         let hostname = ctx.store().get::<HostnameStatus>(HostnameStatus::ID);
-        if let Some(hostname) = hostname.filter(|_| ready && !self.uncordoned) {
-            match drain::uncordon(&hostname.spec.hostname).await {
-                Ok(_) => self.uncordoned = true,
-                Err(error) => {
-                    tracing::warn!(error = &error as &dyn std::error::Error, "cannot lift the cordon");
-                }
+        let Some(hostname) = hostname.filter(|_| ready && !self.uncordoned) else { return false };
+        match tokio::time::timeout(UNCORDON, drain::uncordon(&hostname.spec.hostname)).await {
+            Ok(Ok(_)) => self.uncordoned = true,
+            Ok(Err(error)) => {
+                tracing::warn!(error = &error as &dyn std::error::Error, "cannot lift the cordon");
             }
+            Err(_) => tracing::warn!("the API server does not answer: the cordon stays for now"),
         }
+        !self.uncordoned
+    }
+
+    /// Whether this boot is a trial: the boot loader's entry says so, or META while the entries are not known yet.
+    async fn on_trial(&mut self, ctx: &Context) -> bool {
+        if let Some(slot) = ctx.list::<SlotStatus>().iter().find(|slot| slot.spec.running) {
+            return !slot.spec.blessed && !slot.spec.entry.is_empty();
+        }
+        if self.by_meta.is_none() && self.node.updates.has_disk() {
+            let pending = self.node.updates.pending().await.ok().flatten();
+            self.by_meta =
+                Some(pending.is_some_and(|pending| pending.root_hash == self.node.updates.running()));
+        }
+        self.by_meta.unwrap_or(false)
     }
 }
 
@@ -123,7 +154,13 @@ impl Controller for Gate {
     }
 
     fn inputs(&self) -> &'static [&'static str] {
-        &[SlotStatus::NAME, MachineStatus::NAME, NodeAddresses::NAME, MachineConfig::NAME]
+        &[
+            SlotStatus::NAME,
+            MachineStatus::NAME,
+            NodeAddresses::NAME,
+            MachineConfig::NAME,
+            ServiceStatus::NAME,
+        ]
     }
 
     fn outputs(&self) -> &'static [&'static str] {
@@ -135,12 +172,13 @@ impl Controller for Gate {
     }
 
     async fn reconcile(&mut self, ctx: &Context) -> Result<Next, BoxError> {
-        self.uncordon(ctx).await;
-        let on_trial = |slot: &SlotStatus| slot.running && !slot.blessed;
-        if self.over || !ctx.list::<SlotStatus>().iter().any(|slot| on_trial(&slot.spec)) {
-            return Ok(Next::Wait);
+        if !self.over && self.on_trial(ctx).await {
+            return self.trial(ctx).await;
         }
-        self.trial(ctx).await
+        match self.uncordon(ctx).await {
+            true => Ok(Next::After(UNCORDON)),
+            false => Ok(Next::Wait),
+        }
     }
 }
 

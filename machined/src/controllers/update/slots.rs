@@ -16,9 +16,9 @@ use corten_store::Kind as _;
 use tokio::sync::Notify;
 
 use crate::node::Node;
-use crate::update::handle::View;
 use crate::update::memory::Evidence;
 use crate::update::outcome::Outcome;
+use crate::update::view::View;
 use crate::versions;
 
 /// A machine that does not get ready is looked at then.
@@ -48,7 +48,10 @@ impl Slots {
             return Ok(());
         }
         let records = self.node.recorder.previous().await.unwrap_or_default();
-        let outcome = self.node.updates.settle(move |pending| evidence(&records, &pending.root_hash)).await?;
+        let outcome = {
+            let running = self.node.updates.running().to_owned();
+            self.node.updates.settle(move |pending| evidence(&records, &pending.root_hash, &running)).await?
+        };
         let message = match &outcome {
             Outcome::Nothing | Outcome::Trial => {
                 "an update is on trial: it stays when this boot is healthy".to_owned()
@@ -86,8 +89,11 @@ impl Slots {
 }
 
 /// What the last boot of an image left on META.
-fn evidence(records: &[BootRecord], root_hash: &str) -> Evidence {
-    let Some(record) = records.iter().find(|record| record.root_hash == root_hash) else {
+fn evidence(records: &[BootRecord], root_hash: &str, running: &str) -> Evidence {
+    // A kernel that died before there was a machined to sign its record left one without a hash.
+    let mut since = records.iter().take_while(|record| record.root_hash != running);
+    let Some(record) = since.find(|record| record.root_hash == root_hash || record.root_hash.is_empty())
+    else {
         return Evidence::default();
     };
     let reason = record.ended.clone().unwrap_or_else(|| {
@@ -158,10 +164,12 @@ mod tests {
             record("mine", Some("health gate: etcd")),
             record("mine", None),
         ];
-        let found = evidence(&records, "mine");
+        let found = evidence(&records, "mine", "old");
         assert_eq!(found.reason, "health gate: etcd");
         assert_eq!((found.kernel_log.len(), found.kernel_log[0].as_str()), (LAST_LINES, "line 60"));
-        assert_eq!(evidence(&records[..1], "mine"), Evidence::default());
-        assert!(evidence(&records[2..], "mine").reason.contains("stage booting, waiting for network"));
+        assert_eq!(evidence(&records[..1], "mine", "old"), Evidence::default());
+        assert_eq!(evidence(&records, "mine", "other"), Evidence::default(), "that was before");
+        assert_eq!(evidence(&[record("", Some("kernel panic"))], "mine", "old").reason, "kernel panic");
+        assert!(evidence(&records[2..], "mine", "old").reason.contains("stage booting, waiting for network"));
     }
 }

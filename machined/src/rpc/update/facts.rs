@@ -5,8 +5,8 @@ use corten_resources::k8s::EtcdMember;
 use corten_resources::runtime::{MACHINE, MachineStatus, ServiceStatus};
 
 use crate::node::Node;
-use crate::update::handle::Baseline;
 use crate::update::preflight::Facts;
+use crate::update::view::Baseline;
 use crate::versions;
 
 pub(super) fn facts(node: &Node) -> Facts {
@@ -35,6 +35,13 @@ pub(super) fn baseline(node: &Node) -> Baseline {
         unmet: machine
             .map(|machine| machine.spec.unmet.iter().map(|unmet| unmet.name.clone()).collect())
             .unwrap_or_default(),
+        ready: node
+            .store
+            .list::<ServiceStatus>()
+            .iter()
+            .filter(|service| service.spec.ready)
+            .map(|service| service.metadata.id.clone())
+            .collect(),
         config_generation: node
             .store
             .get::<MachineConfig>(MachineConfig::ACTIVE)

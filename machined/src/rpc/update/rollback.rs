@@ -4,7 +4,6 @@ use corten_api::v1::{RollbackRequest, RollbackResponse};
 use corten_resources::runtime::MACHINE;
 use tonic::{Request, Response, Status};
 
-use super::to_proto;
 use crate::node::{Node, PowerAction, PowerRequest};
 use crate::rpc::audit;
 use crate::versions;
@@ -14,7 +13,7 @@ pub(super) async fn rollback(
     request: Request<RollbackRequest>,
 ) -> Result<Response<RollbackResponse>, Status> {
     audit::record(node, &request, "roll back", MACHINE);
-    node.config.remember(node.updates.running()).await.map_err(|failure| to_proto::config(&failure))?;
+    node.config.hand_over(node.updates.running(), None).await;
     let version = node.updates.roll_back().await?;
     if !request.get_ref().no_reboot {
         node.power.ask(PowerRequest { action: PowerAction::Reboot, ..PowerRequest::default() });

@@ -7,7 +7,7 @@ use tonic::{Request, Response, Status};
 
 use super::to_proto;
 use crate::node::Node;
-use crate::update::handle::View;
+use crate::update::view::View;
 use crate::versions;
 
 pub(super) async fn status(

@@ -9,12 +9,11 @@ use corten_meta::records;
 use corten_resources::update::{SlotStatus, UpdateStatus};
 use tonic::Status;
 
-use crate::controllers::config::generations::GenerationError;
 use crate::update::UpdateError;
-use crate::update::handle::Begun;
 use crate::update::preflight::Problem;
 use crate::update::source::SourceError;
 use crate::update::transfer::TransferError;
+use crate::update::view::Begun;
 
 pub(super) fn begun(begun: Begun) -> BeginUpdateResponse {
     let Begun { problems, upload, offset, total, version } = begun;
@@ -124,14 +123,6 @@ pub(super) fn step(step: &str, done_bytes: u64, total_bytes: u64) -> Progress {
         total_bytes,
         ..Progress::default()
     }
-}
-
-pub(super) fn config(failure: &GenerationError) -> Status {
-    error::to_status(
-        codes::CONFIG_STORE,
-        failure,
-        "STATE may be full or damaged: osctl get volumes, osctl dmesg",
-    )
 }
 
 impl From<UpdateError> for Status {

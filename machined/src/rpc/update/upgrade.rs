@@ -54,11 +54,11 @@ async fn run(node: &Node, request: UpgradeRequest, sender: &Sender) -> Result<St
         return Ok("nothing speaks against this update; nothing was written".to_owned());
     }
     let policy = config::active(&node.store).map(|config| config.update_policy()).unwrap_or_default();
-    node.config.remember(node.updates.running()).await.map_err(|failure| to_proto::config(&failure))?;
+    node.config.hand_over(node.updates.running(), node.updates.pending().await?).await;
     let report = sender.clone();
     let version = node
         .updates
-        .stage(upload, u32::from(policy.tries), move |step, done, total| {
+        .stage(upload, u32::from(policy.tries), facts::baseline(node), move |step, done, total| {
             // A client that is slow misses some of these.
             let _ = report.try_send(Ok(to_proto::step(step, done, total)));
         })
