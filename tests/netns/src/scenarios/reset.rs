@@ -6,8 +6,9 @@ use std::os::unix::fs::{FileExt, MetadataExt};
 use anyhow::{Context, Result, ensure};
 use camino::Utf8Path;
 use corten_sys::block::loopdev::LoopDevice;
+use installer::device::{Disk, SectorSize};
 use installer::layout::{self, Extent};
-use installer::table::{self, Entry};
+use installer::table::{Partition, Table};
 use machined::node::{WipeMethod, WipePlan};
 
 const SECRET: &[u8] = b"the key of the cluster's authority";
@@ -60,10 +61,10 @@ pub(super) async fn erase() -> Result<()> {
 fn disk(size: u64, extents: &[Extent]) -> Result<File> {
     let file = File::options().read(true).write(true).create_new(true).open(IMAGE)?;
     file.set_len(size)?;
-    let entry =
-        |extent: &Extent| Entry { extent: *extent, guid: uuid::Uuid::from_u128(u128::from(extent.number)) };
-    let entries: Vec<_> = extents.iter().map(entry).collect();
-    table::write(&file, size, uuid::Uuid::from_u128(7), &entries)?;
+    let partition =
+        |extent: &Extent| Partition::new(extent, uuid::Uuid::from_u128(u128::from(extent.number)));
+    let table = Table { guid: uuid::Uuid::from_u128(7), partitions: extents.iter().map(partition).collect() };
+    table.write(&Disk::new(file.try_clone()?, SectorSize::B512)?)?;
     for at in extents.iter().flat_map(secrets) {
         file.write_all_at(SECRET, at)?;
     }
