@@ -107,10 +107,10 @@ async fn watch(client: &Client, several: bool) -> Result<(), CommandError> {
     Ok(())
 }
 
-/// Is this the answer of a machine that does not install anything? It either says so, or it has its certificates by
-/// now and wants one of its caller.
+/// Is this the answer of a machine that does not install anything? It either says so, or it has its config by now and wants
+/// a certificate of its caller, or a role.
 fn runs_from_disk(error: &CommandError) -> bool {
-    is_away(error) || matches!(error.exit_code(), ExitCode::NotFound | ExitCode::Tls)
+    is_away(error) || matches!(error.exit_code(), ExitCode::NotFound | ExitCode::Tls | ExitCode::Permission)
 }
 
 /// The text of a file, or of stdin for `-`.
