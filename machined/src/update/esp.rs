@@ -69,6 +69,10 @@ impl Esp {
             return Ok(Self { root, _mounted: Some(mounted) });
         }
         fs::create_dir_all(&root).map_err(|source| file("make", root.as_str(), source))?;
+        // One that was busy when it should have gone is taken over.
+        if mount::is_mounted(&root).unwrap_or(false) {
+            return Ok(Self::keep(root, &mut shared));
+        }
         let mount = Mount {
             source: device.to_string(),
             target: root.clone(),
@@ -81,9 +85,13 @@ impl Esp {
             options: "umask=0077".to_owned(),
         };
         mount.mount()?;
+        Ok(Self::keep(root, &mut shared))
+    }
+
+    fn keep(root: Utf8PathBuf, shared: &mut Weak<Mounted>) -> Self {
         let mounted = Arc::new(Mounted);
         *shared = Arc::downgrade(&mounted);
-        Ok(Self { root, _mounted: Some(mounted) })
+        Self { root, _mounted: Some(mounted) }
     }
 
     /// A folder that is laid out like an EFI partition, for tests.
@@ -188,12 +196,21 @@ impl Esp {
 }
 
 impl Drop for Mounted {
+    /// A process that is just being started has our files open until it runs its program, so it may take a moment.
     fn drop(&mut self) {
-        if let Err(error) = mount::unmount(paths::ESP.into()) {
-            tracing::warn!(error = &error as &dyn std::error::Error, "cannot unmount the EFI partition");
+        for _ in 0..ATTEMPTS {
+            match mount::unmount(paths::ESP.into()) {
+                Ok(()) => return,
+                Err(_) => std::thread::sleep(PAUSE),
+            }
         }
+        tracing::warn!("the EFI partition is busy and stays mounted until it is needed again");
     }
 }
+
+/// To unmount, and the time between two of them.
+const ATTEMPTS: u32 = 20;
+const PAUSE: std::time::Duration = std::time::Duration::from_millis(25);
 
 fn file(doing: &'static str, path: &str, source: io::Error) -> EspError {
     EspError::File { doing, path: path.to_owned(), source }
