@@ -1,7 +1,7 @@
 //! The life of a machine: from the install medium onto its disk, through an update and back, and to the medium again.
 
 use anyhow::{Context as _, Result, ensure};
-use corten_vm_tests::{Lab, TestNode, vm_test};
+use corten_vm_tests::{Lab, TestNode, long_vm_test};
 
 use crate::versions::{bundle, further, patient};
 
@@ -59,7 +59,7 @@ async fn installed(lab: &Lab) -> Result<TestNode> {
 
 #[test]
 fn a_machine_goes_from_the_medium_through_an_update_and_back_to_the_medium() {
-    vm_test(async |lab| {
+    long_vm_test(async |lab| {
         let node = installed(lab).await?;
         node.bootstrap().await?;
         node.kubectl().ok(&["create", "configmap", "kept", "--from-literal=a=b"]).await?;
