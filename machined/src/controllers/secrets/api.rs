@@ -50,6 +50,14 @@ struct Current {
     renew_at: jiff::Timestamp,
 }
 
+impl Current {
+    /// In maintenance a client knows the machine by its fingerprint and by nothing else, and the operator may have read it
+    /// from the console already: it stays, whatever names and addresses come.
+    fn serves(&self, wish: &Wish) -> bool {
+        self.wish == *wish || (self.wish.config.is_none() && wish.config.is_none())
+    }
+}
+
 impl Controller for ApiCertificate {
     fn name(&self) -> &'static str {
         "secrets/api"
@@ -66,7 +74,7 @@ impl Controller for ApiCertificate {
     async fn reconcile(&mut self, ctx: &Context) -> Result<Next, BoxError> {
         let Some(wish) = wish(ctx) else { return Ok(Next::Wait) };
         let now = jiff::Timestamp::now();
-        if self.current.as_ref().is_some_and(|have| have.wish == wish && now < have.renew_at) {
+        if self.current.as_ref().is_some_and(|have| have.serves(&wish) && now < have.renew_at) {
             return Ok(Next::After(LOOK));
         }
         let (files, certificate) = make(ctx, &wish)?;
@@ -146,4 +154,22 @@ fn write(content: &BTreeMap<String, String>, maintenance: bool) -> std::io::Resu
         files::write(dir, ids::APID, &BTreeMap::from([(MAINTENANCE_FLAG.to_owned(), String::new())]))?;
     }
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_fingerprint_on_the_console_stays_and_a_config_brings_a_new_certificate() {
+        let wish = |name: &str, config: Option<&str>| Wish {
+            names: vec![name.to_owned()],
+            addresses: Vec::new(),
+            config: config.map(str::to_owned),
+        };
+        let current = |wish| Current { wish, renew_at: jiff::Timestamp::now() };
+        assert!(current(wish("a", None)).serves(&wish("b", None)));
+        assert!(!current(wish("a", None)).serves(&wish("a", Some("1"))));
+        assert!(!current(wish("a", Some("1"))).serves(&wish("b", Some("1"))));
+    }
 }
