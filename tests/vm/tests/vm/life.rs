@@ -45,7 +45,7 @@ async fn installed(lab: &Lab) -> Result<TestNode> {
     let config = node.cluster().config_file();
     node.apply_first_config(&fingerprint, &config, &[]).await?.fails(6, &["install"])?;
     let wrong = node.install_config("{transport: nvme}", false)?;
-    node.apply_first_config(&fingerprint, &wrong, &[]).await?.fails(6, &["vda", "hint:"])?;
+    node.apply_first_config(&fingerprint, &wrong, &[]).await?.fails(8, &["vda", "hint:"])?;
     let right = node.install_config("{serial: system}", false)?;
     let plan = node.apply_first_config(&fingerprint, &right, &["--dry-run"]).await?;
     let shown = format!("{}{}", plan.stdout, plan.stderr);
