@@ -17,7 +17,7 @@ use crate::image::debian::{self, Unpacked};
 use crate::progress;
 
 /// Debian's package that depends on the newest kernel of the flavour that we use.
-const META_PACKAGE: &str = "linux-image-cloud-amd64";
+const META_PACKAGE: &str = "linux-image-amd64";
 /// What depmod needs beside the modules themselves, and what it writes.
 const KEPT: &[&str] = &["modules.builtin", "modules.builtin.modinfo", "modules.order"];
 

@@ -9,9 +9,9 @@ use serde::{Deserialize, Serialize};
 pub enum MediumKind {
     /// A CD in a SATA drive: `/dev/sr0`.
     Cdrom,
-    /// A USB stick: `/dev/sda` of a kernel that has USB. Debian's cloud kernel has not.
+    /// A USB stick: `/dev/sda` of a machine without SATA or SCSI disks.
     Usb,
-    /// A removable SCSI disk: what a USB stick is to the kernel, for a kernel without USB.
+    /// A removable SCSI disk, such as the virtual media of a server's management controller.
     Stick,
 }
 
