@@ -4,6 +4,7 @@ use std::fs::File;
 use std::os::unix::fs::FileExt as _;
 
 use anyhow::{Context as _, Result, ensure};
+use corten_lab::{Medium, MediumKind};
 use corten_vm_tests::{Lab, TestNode, vm_test};
 use memchr::memmem;
 use rustix::fs::{SeekFrom, seek};
@@ -39,7 +40,10 @@ fn disk_holds(node: &TestNode, secret: &[u8]) -> Result<bool> {
 }
 
 async fn installed(lab: &Lab) -> Result<TestNode> {
-    let (node, fingerprint) = lab.iso_node(&lab.options("life")).await?;
+    // A stick, as for most physical machines. Other tests start from a CD.
+    let mut options = lab.options("life");
+    options.medium = Some(Medium { kind: MediumKind::Usb, ..Medium::cdrom(&lab.image().iso()?) });
+    let (node, fingerprint) = lab.iso_node(&options).await?;
     let address = node.address()?;
     let with = ["--insecure", "--fingerprint", &fingerprint, "-n", &address];
     let disks = node.osctl().ok(&[&["disks"], &with[..]].concat()).await?;
