@@ -4,8 +4,11 @@ use crate::TestNode;
 use anyhow::{Context as _, Result};
 use camino::{Utf8Path, Utf8PathBuf};
 use corten_lab::cluster::{self, Options};
-use corten_lab::{Accel, Image, Timeouts, leftovers};
+use corten_lab::{Accel, Boot, Image, Timeouts, leftovers};
 use std::sync::{Mutex, PoisonError};
+
+/// A new version is judged quickly; how long it may take is added.
+const POLICY: &str = "---\napiVersion: corten.dev/v1\nkind: UpdatePolicy\ntries: 1\nsoak: 3s\n";
 
 /// The place where one test runs.
 #[derive(Debug)]
@@ -86,8 +89,8 @@ impl Lab {
         Ok(self.keep(TestNode::new(cluster, &self.image)?))
     }
 
-    /// A node that is Ready, has its DNS running and holds the workload image. It comes from a snapshot that is
-    /// made once per image.
+    /// A node that is Ready, has its DNS running and holds the workload image. It was booted through the firmware, and its
+    /// new versions have one try. It comes from a snapshot that is made once per image.
     pub async fn ready_node(&self) -> Result<TestNode> {
         let snapshot = cluster::snapshot_dir(&self.image)?;
         let dir = self.dir.join("ready");
@@ -114,9 +117,15 @@ impl Lab {
     }
 
     async fn save_ready(&self, snapshot: &Utf8Path) -> Result<()> {
-        let options = self.options("snapshot");
+        let mut options = self.options("snapshot");
+        // Through the firmware, so that what restarts, updates and rolls back can begin here too.
+        options.boot = Boot::Firmware;
+        options.extra_config = format!("{POLICY}healthDeadline: {}s\n", self.timeouts.seconds(35).as_secs());
         let node = self.bootstrapped_node(&options).await?;
         node.wait_dns().await?;
+        // The EFI partition is looked at when the machine is ready, so a little later the slots are known.
+        let patience = self.timeouts.ready();
+        node.osctl().until(&["get", "slots"], patience, |text| text.contains("corten-")).await?;
         node.check_clean().await?;
         self.forget(&node);
         cluster::save(node.into_cluster(), snapshot).await?;

@@ -6,7 +6,7 @@ use camino::{Utf8Path, Utf8PathBuf};
 use std::fs;
 
 /// Counts up when this crate changes what a saved machine looks like.
-const FORMAT: u32 = 2;
+const FORMAT: u32 = 3;
 
 /// The folder for the snapshot of a Ready cluster with this image.
 ///

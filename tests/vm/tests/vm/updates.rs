@@ -4,32 +4,12 @@ use std::time::Duration;
 
 use anyhow::{Context as _, Result, ensure};
 use corten_bundle::SigningKey;
-use corten_lab::Boot;
 use corten_vm_tests::{Lab, TestNode, long_vm_test, rotating, vm_test};
 
 use crate::versions::{bundle, further, key, patient};
 
 /// Boots of a row that the console shows as broken, because they are.
 const BROKEN: &str = "corten: cannot boot";
-
-/// A machine with firmware, whose node is Ready, and whose new versions have one try.
-async fn ready(lab: &Lab, name: &str) -> Result<TestNode> {
-    let mut options = lab.options(name);
-    options.boot = Boot::Firmware;
-    let deadline = lab.timeouts().seconds(35).as_secs();
-    options.extra_config = format!(
-        "---\napiVersion: corten.dev/v1\nkind: UpdatePolicy\nhealthDeadline: {deadline}s\ntries: 1\nsoak: 3s\n"
-    );
-    let node = lab.bootstrapped_node(&options).await?;
-    wait_blessed(&node).await?;
-    Ok(node)
-}
-
-/// The EFI partition is looked at when the machine is ready, so a little later the slots are known.
-async fn wait_blessed(node: &TestNode) -> Result<()> {
-    let patience = node.machine().timeouts().ready();
-    node.osctl().until(&["get", "slots"], patience, |text| text.contains("corten-")).await.map(drop)
-}
 
 async fn status(node: &TestNode) -> Result<serde_json::Value> {
     let text = node.osctl().ok(&["update", "status", "-o", "json"]).await?;
@@ -39,7 +19,7 @@ async fn status(node: &TestNode) -> Result<serde_json::Value> {
 #[test]
 fn an_upgrade_stays_with_its_workload_and_a_rollback_returns_with_the_old_config() {
     vm_test(async |lab| {
-        let node = ready(lab, "upgrade").await?;
+        let node = lab.ready_node().await?;
         let old = node.version().await?;
         node.kubectl().ok(&["create", "configmap", "kept", "--from-literal=a=b"]).await?;
         let next = further(lab, "next")?;
@@ -143,7 +123,7 @@ async fn comes_back(lab: &Lab, node: &TestNode, row: Row) -> Result<Duration> {
 #[test]
 fn a_version_that_does_not_work_goes_away_by_itself() {
     long_vm_test(async |lab| {
-        let node = ready(lab, "broken").await?;
+        let node = lab.ready_node().await?;
         node.kubectl().ok(&["create", "configmap", "kept", "--from-literal=a=b"]).await?;
         for row in rotating(ROWS, 2) {
             let took = comes_back(lab, &node, row).await.with_context(|| format!("row {}", row.name))?;
@@ -156,7 +136,7 @@ fn a_version_that_does_not_work_goes_away_by_itself() {
 #[test]
 fn a_bundle_that_is_no_update_for_this_node_is_refused_before_anything_is_written() {
     long_vm_test(async |lab| {
-        let node = ready(lab, "refuse").await?;
+        let node = lab.ready_node().await?;
         let next = further(lab, "next")?;
         let whole = next.bundle(&key(lab)?)?;
         let refuse = async |name: &str, bytes: &[u8], words: &[&str]| {
@@ -200,7 +180,7 @@ fn a_bundle_that_is_no_update_for_this_node_is_refused_before_anything_is_writte
 #[test]
 fn a_byte_that_changed_in_the_new_slot_ends_in_the_old_one() {
     long_vm_test(async |lab| {
-        let node = ready(lab, "flipped").await?;
+        let node = lab.ready_node().await?;
         let old = node.version().await?;
         let path = bundle(lab, "next", &further(lab, "next")?)?;
         patient(&node).ok(&["upgrade", "-f", path.as_str(), "--no-reboot"]).await?;
