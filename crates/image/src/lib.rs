@@ -3,6 +3,7 @@
 //! Everything here turns input into bytes: it runs no program, reads no clock and knows nothing of
 //! where the input came from. Building and fetching is `cargo xtask image`'s part.
 
+pub mod broken;
 pub mod cmdline;
 pub mod cpio;
 pub mod digest;

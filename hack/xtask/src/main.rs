@@ -37,7 +37,7 @@ enum Task {
     Components,
     /// Build the root image, the disk image, the ISO and the update bundle
     Image(image::Args),
-    /// Measure boot, sizes, memory, RPC and store; write docs/specification.md
+    /// Measure boot, install, upgrades, sizes, memory, RPC and store; write docs/specification.md
     Bench(bench::Args),
     /// Run what CI runs: format, lints, tidy, generated files, then every test
     Ci(ci::Args),

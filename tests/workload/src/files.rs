@@ -1,10 +1,14 @@
-//! Looking into files, and filling a file system.
+//! Looking into files, copying them, and filling a file system.
 
 use crate::Outcome;
 use std::fs::File;
-use std::io::{ErrorKind, Write};
+use std::io::{ErrorKind, Read, Write};
 use std::path::Path;
 use std::process::ExitCode;
+use std::time::Instant;
+
+/// Bytes of one read and one write of a copy.
+const BLOCK: u64 = 4 << 20;
 
 /// Prints every file at or below `path` that holds `text`; exit code 1 when there is none, as grep does.
 pub(crate) fn grep(path: &str, text: &str) -> Outcome {
@@ -38,6 +42,31 @@ pub(crate) fn write(file: &str, text: &str) -> Outcome {
     file.write_all(text.as_bytes())?;
     file.sync_all()?;
     Ok(ExitCode::SUCCESS)
+}
+
+/// Copies the first `bytes` of a file or a disk to the beginning of another one, and prints the seconds until they are on it.
+pub(crate) fn copy(from: &str, to: &str, bytes: u64) -> Outcome {
+    let mut source = File::open(from)?;
+    // Cutting a disk off means nothing, and a file keeps what is behind the copy.
+    let mut target = File::options().write(true).create(true).truncate(false).open(to)?;
+    let start = Instant::now();
+    copy_blocks(&mut source, &mut target, bytes)?;
+    target.sync_all()?;
+    println!("{bytes} bytes in {:.3} s", start.elapsed().as_secs_f64());
+    Ok(ExitCode::SUCCESS)
+}
+
+/// A source that ends before is an error: less would have been timed than was asked for.
+fn copy_blocks(source: &mut impl Read, target: &mut impl Write, bytes: u64) -> std::io::Result<()> {
+    let mut block = vec![0; usize::try_from(BLOCK.min(bytes)).map_err(std::io::Error::other)?];
+    let mut left = bytes;
+    while left > 0 {
+        block.truncate(usize::try_from(left).unwrap_or(block.len()));
+        source.read_exact(&mut block)?;
+        target.write_all(&block)?;
+        left -= block.len() as u64;
+    }
+    Ok(())
 }
 
 /// Writes `DIRECTORY/filler` until the file system takes no more byte.
@@ -76,6 +105,16 @@ mod tests {
         search(&root, b"top-secret", &mut found).unwrap();
         assert_eq!(found, [root.join("deep/db").display().to_string()]);
         std::fs::remove_dir_all(root).unwrap();
+    }
+
+    #[test]
+    fn a_copy_has_exactly_the_bytes_that_were_asked_for() {
+        let source: Vec<u8> = (0..BLOCK + 9).map(|at| (at % 251) as u8).collect();
+        let mut target = Vec::new();
+        copy_blocks(&mut source.as_slice(), &mut target, BLOCK + 5).unwrap();
+        assert!(target == source[..source.len() - 4]);
+        assert!(copy_blocks(&mut source.as_slice(), &mut Vec::new(), BLOCK + 10).is_err());
+        copy_blocks(&mut [].as_slice(), &mut target, 0).unwrap();
     }
 
     #[test]

@@ -24,6 +24,7 @@ const USAGE: &str = "workload COMMAND [ARGUMENT...]
   grep PATH TEXT          print the files at or below PATH that contain TEXT
   cat FILE                print a file
   write FILE TEXT         write a file and sync it
+  copy FROM TO BYTES      copy that many bytes as dd bs=4M conv=fsync does, print how long it took
   fill DIRECTORY          fill the file system with one file, print its size
   remove FILE             remove a file
   env                     print the environment";
@@ -57,6 +58,7 @@ fn run(words: &[&str]) -> Outcome {
         ["grep", path, text] => files::grep(path, text),
         ["cat", file] => print(&String::from_utf8_lossy(&std::fs::read(file)?)),
         ["write", file, text] => files::write(file, text),
+        ["copy", from, to, bytes] => files::copy(from, to, bytes.parse()?),
         ["fill", directory] => files::fill(directory),
         ["remove", file] => Ok(std::fs::remove_file(file).map(|()| ExitCode::SUCCESS)?),
         ["env"] => {

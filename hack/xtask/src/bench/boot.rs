@@ -7,11 +7,11 @@ use corten_api::v1::ListProcessesResponse;
 use corten_lab::Boot;
 use tokio::time::sleep;
 
-use super::guest::{Guest, Tools};
+use super::guest::Guest;
 use super::host::Watch;
 use super::report::{Figure, Section, Target, Unit};
 use super::rpc::{mebibytes, osctl_version};
-use crate::cache;
+use super::tools::Tools;
 use crate::image::Artifacts;
 use crate::progress::{self, Step};
 
@@ -98,11 +98,7 @@ fn boot(
     boots: usize,
     extent: impl Fn(usize) -> Extent,
 ) -> Result<Section> {
-    let tools = Tools {
-        osctl: built.osctl.clone(),
-        kubectl: cache::out_dir().join("bin/kubectl"),
-        workload: built.workload.clone(),
-    };
+    let tools = Tools::of(built);
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build()?;
     let (watch, mut ours) = (Watch::start()?, Duration::ZERO);
     let (mut samples, mut figures, mut accel) = (Samples::default(), Vec::new(), "");

@@ -3,8 +3,6 @@
 //! The node keeps its own timeline, in time since its kernel started. When that was, seen from here, follows from the
 //! uptime that it reports.
 
-use std::path::{Path, PathBuf};
-use std::process::Command;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, Result, bail};
@@ -19,7 +17,6 @@ use corten_lab::{Boot, Image, Node};
 use tokio::time::sleep;
 
 use crate::cache;
-use crate::progress;
 
 /// How often to ask, and how long a connection attempt may take.
 #[derive(Debug, Clone, Copy)]
@@ -37,19 +34,10 @@ impl Pace {
 }
 
 /// Between two looks at a node that answers.
-const LOOK: Duration = Duration::from_millis(250);
+pub(super) const LOOK: Duration = Duration::from_millis(250);
 const CALL: Duration = Duration::from_secs(10);
 /// Questions of which the quickest tells the offset of the clocks.
 const CLOCK_SAMPLES: usize = 8;
-
-const POD: &str = "\
-apiVersion: v1
-kind: Pod
-metadata: {name: first}
-spec:
-  containers:
-  - {name: workload, image: 'corten.dev/workload:latest', imagePullPolicy: Never, args: [sleep]}
-";
 
 /// A node that was switched on.
 #[derive(Debug)]
@@ -60,12 +48,9 @@ pub(super) struct Guest {
     power_on: Instant,
 }
 
-/// Programs that drive it, and the image of the pod.
-#[derive(Debug)]
-pub(super) struct Tools {
-    pub(super) osctl: PathBuf,
-    pub(super) kubectl: PathBuf,
-    pub(super) workload: PathBuf,
+/// The image that is measured.
+pub(super) fn image() -> Result<Image> {
+    Ok(Image::open(root()?.parent().unwrap_or(Utf8Path::new("_out")))?)
 }
 
 /// Where the machines of a benchmark live.
@@ -78,12 +63,14 @@ pub(super) fn root() -> Result<Utf8PathBuf> {
 impl Guest {
     /// A new cluster of one node, configured, and its power switched on.
     pub(super) async fn power_on(name: &str, boot: Boot) -> Result<Self> {
-        let root = root()?;
-        if cluster::find(&root, name).is_ok() {
-            cluster::destroy(&root, name)?;
+        Self::start(cluster::Options { boot, ..cluster::Options::new(name, root()?, image()?) }).await
+    }
+
+    /// A new cluster in place of an old one of its name, and its power switched on.
+    pub(super) async fn start(options: cluster::Options) -> Result<Self> {
+        if cluster::find(&options.root, &options.name).is_ok() {
+            cluster::destroy(&options.root, &options.name)?;
         }
-        let image = Image::open(root.parent().unwrap_or(Utf8Path::new("_out")))?;
-        let options = cluster::Options { boot, ..cluster::Options::new(name, root, image) };
         let cluster = cluster::prepare(&options, &|_| {}).await?;
         let (context, address) =
             (cluster.context()?, cluster.api().context("the node has no port for its API")?);
@@ -96,6 +83,15 @@ impl Guest {
         self.cluster.control_plane().context("a cluster without a node")
     }
 
+    pub(super) fn cluster(&self) -> &Cluster {
+        &self.cluster
+    }
+
+    /// Address of its API.
+    pub(super) fn address(&self) -> &str {
+        &self.address
+    }
+
     /// Its contexts file, for osctl.
     pub(super) fn contexts_file(&self) -> Utf8PathBuf {
         self.cluster.contexts_file()
@@ -106,8 +102,14 @@ impl Guest {
         self.power_on.elapsed()
     }
 
-    async fn connect(&self, patience: Duration) -> Result<Client> {
-        let options = Options { connect_timeout: patience, call_timeout: Some(CALL) };
+    /// A connection for calls that may take some time.
+    pub(super) async fn client(&self) -> Result<Client> {
+        self.connect(CALL, CALL).await
+    }
+
+    /// A connection as the administrator.
+    pub(super) async fn connect(&self, patience: Duration, call: Duration) -> Result<Client> {
+        let options = Options { connect_timeout: patience, call_timeout: Some(call) };
         Ok(Client::connect(&self.context, &self.address, options).await?)
     }
 
@@ -123,7 +125,7 @@ impl Guest {
         let mut client = None;
         let mut last = String::from("no answer");
         while Instant::now() < deadline {
-            match self.status(&mut client, pace.attempt).await {
+            match self.status(&mut client, pace.attempt, CALL).await {
                 Ok(status) if wanted(&status) => return Ok(status),
                 Ok(status) => last = unmet(&status),
                 Err(error) => last = format!("{error:#}"),
@@ -137,10 +139,15 @@ impl Guest {
     }
 
     /// The status, over a connection that is kept for the next time unless it broke.
-    async fn status(&self, kept: &mut Option<Client>, patience: Duration) -> Result<StatusResponse> {
+    pub(super) async fn status(
+        &self,
+        kept: &mut Option<Client>,
+        patience: Duration,
+        call: Duration,
+    ) -> Result<StatusResponse> {
         let client = match kept.take() {
             Some(client) => client,
-            None => self.connect(patience).await?,
+            None => self.connect(patience, call).await?,
         };
         let status = client.machine().status(StatusRequest {}).await;
         let status = status.map_err(|status| client.error(&status))?.into_inner();
@@ -156,7 +163,7 @@ impl Guest {
 
     /// When the kernel started, as time since power on.
     pub(super) async fn kernel_start(&self) -> Result<Duration> {
-        let client = self.connect(CALL).await?;
+        let client = self.client().await?;
         let mut best: Option<(Duration, Duration)> = None;
         for _ in 0..CLOCK_SAMPLES {
             let asked = self.elapsed();
@@ -172,7 +179,7 @@ impl Guest {
     /// `osctl bootstrap`, as soon as the node takes it.
     pub(super) async fn bootstrap(&self) -> Result<()> {
         let deadline = Instant::now() + self.node()?.timeouts().api();
-        let client = self.connect(CALL).await?;
+        let client = self.client().await?;
         loop {
             let Err(status) = client.cluster().bootstrap(BootstrapRequest {}).await else { return Ok(()) };
             let error = client.error(&status);
@@ -196,7 +203,7 @@ impl Guest {
 
     /// Each phase of this boot, in time since its kernel started.
     pub(super) async fn timeline(&self) -> Result<Vec<(String, Duration)>> {
-        let client = self.connect(CALL).await?;
+        let client = self.client().await?;
         let timeline = client.machine().boot_timeline(BootTimelineRequest {}).await?.into_inner();
         Ok(timeline
             .phases
@@ -207,50 +214,14 @@ impl Guest {
 
     /// Processes and memory of the node.
     pub(super) async fn processes(&self) -> Result<ListProcessesResponse> {
-        let client = self.connect(CALL).await?;
+        let client = self.client().await?;
         Ok(client.processes().list(ListProcessesRequest {}).await?.into_inner())
-    }
-
-    /// Brings the image of a pod, starts the pod, and waits until it runs.
-    pub(super) async fn first_pod(&self, tools: &Tools) -> Result<()> {
-        let folder = self.cluster.dir();
-        let (kubeconfig, manifest) = (folder.join("kubeconfig"), folder.join("pod.yaml"));
-        std::fs::write(&manifest, POD)?;
-        self.osctl(tools, &["images", "import"], &tools.workload)?;
-        self.osctl(tools, &["kubeconfig"], kubeconfig.as_std_path())?;
-        let kubectl = |arguments: &[&str]| {
-            let mut command = Command::new(&tools.kubectl);
-            progress::output(command.arg("--kubeconfig").arg(&kubeconfig).args(arguments))
-        };
-        let deadline = Instant::now() + self.node()?.timeouts().ready();
-        let phase = ["get", "pod", "first", "--output", "jsonpath={.status.phase}"];
-        // The default service account comes a moment after the API server.
-        let mut applied = kubectl(&["apply", "--filename", manifest.as_str()]);
-        loop {
-            let seen = match &applied {
-                Ok(_) => kubectl(&phase),
-                Err(error) => Err(anyhow::anyhow!("{error:#}")),
-            };
-            match seen {
-                Ok(phase) if phase == "Running" => return Ok(()),
-                seen if Instant::now() > deadline => bail!("the pod does not run: {seen:?}"),
-                Err(_) if applied.is_err() => applied = kubectl(&["apply", "--filename", manifest.as_str()]),
-                _ => {}
-            }
-            sleep(LOOK).await;
-        }
-    }
-
-    fn osctl(&self, tools: &Tools, arguments: &[&str], file: &Path) -> Result<()> {
-        let mut command = Command::new(&tools.osctl);
-        command.args(arguments).arg(file).env("CORTEN_CONFIG", self.contexts_file());
-        progress::output(&mut command).map(drop)
     }
 
     /// Asks for a reboot and waits until the node is Ready again. Returns how long that took.
     pub(super) async fn reboot(&self, boot: &str) -> Result<Duration> {
         let asked = Instant::now();
-        self.connect(CALL).await?.machine().reboot(RebootRequest::default()).await?;
+        self.client().await?.machine().reboot(RebootRequest::default()).await?;
         self.ready(boot).await?;
         Ok(asked.elapsed())
     }
@@ -258,7 +229,7 @@ impl Guest {
     /// Asks for power off and waits until QEMU is gone. Returns how long that took.
     pub(super) async fn power_off(&self) -> Result<Duration> {
         let asked = Instant::now();
-        self.connect(CALL).await?.machine().shutdown(ShutdownRequest::default()).await?;
+        self.client().await?.machine().shutdown(ShutdownRequest::default()).await?;
         self.node()?.wait_off(self.node()?.timeouts().power_off()).await?;
         Ok(asked.elapsed())
     }

@@ -7,17 +7,20 @@ mod boot;
 mod example;
 mod guest;
 mod host;
+mod life;
 mod native;
 mod page;
 mod report;
 mod rpc;
 mod sizes;
 mod store;
+mod tools;
 
 use std::fs;
 use std::process::Command;
 
 use anyhow::{Context as _, Result};
+use corten_image::broken::Broken;
 
 use self::host::Load;
 use self::report::{Figure, Report, Section};
@@ -42,12 +45,14 @@ pub(crate) enum Part {
     Direct,
     /// A node in QEMU through the firmware: boot
     Firmware,
+    /// A node in QEMU from the install medium: install, upgrade, rollback, failed upgrades
+    Life,
 }
 
-const ALL: [Part; 5] = [Part::Sizes, Part::Store, Part::Rpc, Part::Direct, Part::Firmware];
+const ALL: [Part; 6] = [Part::Sizes, Part::Store, Part::Rpc, Part::Direct, Part::Firmware, Part::Life];
 
 /// Order of the sections on the page: what a user waits for comes first.
-const ORDER: [&str; 5] = ["direct", "firmware", "sizes", "rpc", "store"];
+const ORDER: [&str; 6] = ["direct", "firmware", "life", "sizes", "rpc", "store"];
 
 /// Options of `cargo xtask bench`.
 #[derive(Debug, clap::Args)]
@@ -61,6 +66,9 @@ pub(crate) struct Args {
     /// Boots of each kind, of which the median counts
     #[arg(long, default_value_t = 3, value_name = "N")]
     boots: usize,
+    /// Failed upgrades to measure: names of rows, or all, which takes hours
+    #[arg(long, value_name = "ROW", value_delimiter = ',', default_value = "kernel-panic")]
+    rows: Vec<String>,
     /// Leave docs/specification as it is
     #[arg(long)]
     keep: bool,
@@ -89,7 +97,8 @@ pub(crate) fn page() -> Result<Option<String>> {
 }
 
 fn measure(parts: &[Part], args: &Args) -> Result<Report> {
-    let built = built(parts, args.no_build)?;
+    let rows = life::rows(&args.rows)?;
+    let built = built(parts, &rows, args.no_build)?;
     progress::header("Benchmark");
     let mut sections = Vec::new();
     for part in parts {
@@ -99,16 +108,20 @@ fn measure(parts: &[Part], args: &Args) -> Result<Report> {
             Part::Rpc => rpc::measure(&built.machined, &built.osctl)?,
             Part::Direct => boot::direct(&built, args.boots)?,
             Part::Firmware => boot::firmware(&built, args.boots)?,
+            Part::Life => life::measure(&built, &rows)?,
         });
     }
     Ok(Report { sections })
 }
 
 /// Brings up to date what the parts need, so that what is measured is this commit.
-fn built(parts: &[Part], no_build: bool) -> Result<Artifacts> {
-    let boots = parts.iter().any(|part| matches!(part, Part::Direct | Part::Firmware));
+fn built(parts: &[Part], rows: &[Broken], no_build: bool) -> Result<Artifacts> {
+    let boots = parts.iter().any(|part| matches!(part, Part::Direct | Part::Firmware | Part::Life));
     if boots {
         packages::ensure(Group::Qemu)?;
+    }
+    if !no_build && parts.contains(&Part::Life) {
+        image::build_further(&life::further(rows))?;
     }
     if !no_build && (boots || parts.contains(&Part::Sizes)) {
         return image::build();

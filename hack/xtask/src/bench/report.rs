@@ -77,6 +77,9 @@ pub(crate) enum Unit {
     PerSecond,
     #[serde(rename = "")]
     Count,
+    /// How many times as much as something else.
+    #[serde(rename = "times")]
+    Times,
 }
 
 impl Figure {
@@ -142,6 +145,7 @@ impl Unit {
             Self::Bytes => format!("{} bytes", thousands(value)),
             Self::PerSecond => format!("{}/s", thousands(value)),
             Self::Count => thousands(value),
+            Self::Times => format!("{value:.2} times"),
         }
     }
 }
@@ -235,6 +239,15 @@ mod tests {
     fn numbers_read_well() {
         let shown = [0.0, 999.0, 1000.0, 1_234_567.4].map(|value| Unit::Count.show(value));
         assert_eq!(shown, ["0", "999", "1,000", "1,234,567"]);
+    }
+
+    #[test]
+    fn a_ratio_shows_what_one_digit_would_hide() {
+        let figure = Figure::new("x", 1.34, Unit::Times).aim(Target::AtMost(1.3));
+        assert_eq!(
+            (figure.shown().as_str(), figure.verdict().as_str()),
+            ("1.34 times", "≤ 1.30 times missed")
+        );
     }
 
     #[test]

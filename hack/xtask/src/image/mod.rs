@@ -35,7 +35,7 @@ mod set;
 mod update;
 
 pub(crate) use self::artifacts::Artifacts;
-pub(crate) use self::update::Further;
+pub(crate) use self::update::{Further, signing_key};
 
 use self::boot::{Boot, Ingredients};
 use self::containers::Containers;

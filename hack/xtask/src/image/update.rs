@@ -39,7 +39,7 @@ impl Further {
     pub(crate) const ALL: [Self; 3] = [Self::Next, Self::NoEtcd, Self::Faults];
 
     /// Its folder in `_out/update`.
-    fn name(self) -> &'static str {
+    pub(crate) fn name(self) -> &'static str {
         match self {
             Self::Next => "next",
             Self::NoEtcd => "no-etcd",

@@ -4,12 +4,10 @@ use std::time::Duration;
 
 use anyhow::{Context as _, Result, ensure};
 use corten_bundle::SigningKey;
+use corten_image::broken::{Broken, CANNOT_BOOT, ROWS};
 use corten_vm_tests::{Lab, TestNode, long_vm_test, rotating, vm_test};
 
 use crate::versions::{bundle, further, key, patient};
-
-/// Boots of a row that the console shows as broken, because they are.
-const BROKEN: &str = "corten: cannot boot";
 
 async fn status(node: &TestNode) -> Result<serde_json::Value> {
     let text = node.osctl().ok(&["update", "status", "-o", "json"]).await?;
@@ -58,46 +56,10 @@ fn an_upgrade_stays_with_its_workload_and_a_rollback_returns_with_the_old_config
     });
 }
 
-/// A version that must not stay.
-#[derive(Debug, Clone, Copy)]
-struct Row {
-    name: &'static str,
-    /// Folder of the further version that it is made of.
-    base: &'static str,
-    /// What is added to its command line.
-    arguments: &'static str,
-    /// What the node says of it afterwards.
-    reason: &'static str,
-    /// What its console shows, and is no trouble.
-    console: &'static str,
-}
-
-const fn row(
-    name: &'static str,
-    base: &'static str,
-    arguments: &'static str,
-    reason: &'static str,
-    console: &'static str,
-) -> Row {
-    Row { name, base, arguments, reason, console }
-}
-
-const ROWS: &[Row] = &[
-    row("kernel-panic", "next", "rdinit=/nope", "left no trace", "Kernel panic"),
-    row("no-network", "next", "module_blacklist=virtio_net", "api: the machine has no address", ""),
-    row("crash-at-start", "faults", "corten.fault=crash-at-start", "", "Kernel panic"),
-    row("no-disk-driver", "next", "module_blacklist=virtio_blk", "left no trace", BROKEN),
-    row("no-etcd", "no-etcd", "", "etcd", ""),
-    row("hang-in-initramfs", "faults", "corten.fault=hang-initramfs", "left no trace", ""),
-    row("no-api", "faults", "corten.fault=no-api", "api", ""),
-    row("kubelet-not-ready", "faults", "corten.fault=no-kubelet", "node-ready", ""),
-    row("deadlock", "faults", "corten.fault=deadlock", "", ""),
-];
-
-async fn comes_back(lab: &Lab, node: &TestNode, row: Row) -> Result<Duration> {
+async fn comes_back(lab: &Lab, node: &TestNode, row: Broken) -> Result<Duration> {
     let (old, boot) = (node.version().await?, node.status().await?.boot_id);
     let generation = node.status().await?.config_generation;
-    let path = bundle(lab, row.name, &further(lab, row.base)?.with_cmdline(row.arguments))?;
+    let path = bundle(lab, row.name, &row.of(further(lab, row.base)?))?;
     node.expect_boot();
     if !row.console.is_empty() {
         node.expect_trouble(row.console);
@@ -191,10 +153,10 @@ fn a_byte_that_changed_in_the_new_slot_ends_in_the_old_one() {
         let start = slot.context("the layout has a second slot")?.start;
         node.machine().overwrite_disk(start, 1 << 20, 0x5a)?;
         node.expect_boot();
-        node.expect_trouble(BROKEN);
+        node.expect_trouble(CANNOT_BOOT);
         let mark = node.machine().console().mark();
         node.machine().start().await?;
-        node.machine().wait_console(BROKEN, mark, lab.timeouts().api()).await?;
+        node.machine().wait_console(CANNOT_BOOT, mark, lab.timeouts().api()).await?;
         node.wait_version(&old).await?;
         node.wait_ready().await?;
         let said = status(&node).await?.to_string();
