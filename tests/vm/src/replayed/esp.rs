@@ -32,6 +32,8 @@ pub(super) fn read(file: &File, range: Range<u64>) -> io::Result<Files> {
     for entry in folder.iter().take(MAX_FILES) {
         if let Ok(name) = entry?.file_name().parse::<EntryName>()
             && let Some(bytes) = content(&folder, &name.to_string())?
+            // A rename makes the new name first, without content. The boot loader lists only what is a program.
+            && !bytes.is_empty()
         {
             kernel_images.push((name, bytes));
         }

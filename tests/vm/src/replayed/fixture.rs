@@ -27,6 +27,8 @@ pub(crate) struct Fixture {
     _temp: tempfile::TempDir,
     pub(crate) dir: Utf8PathBuf,
     pub(crate) known: Known,
+    /// A further file on the EFI partition, without content.
+    pub(crate) empty: &'static str,
 }
 
 /// Bytes that look like nothing else.
@@ -49,7 +51,7 @@ impl Fixture {
             root_hash: "0123456789abcdef".repeat(4),
         };
         let known = Known { loader: bytes(90_000, 3), versions: vec![version], config: SECRET.to_owned() };
-        Self { _temp: temp, dir, known }
+        Self { _temp: temp, dir, known, empty: "loader/loader.conf" }
     }
 
     pub(crate) fn version(&self) -> &Version {
@@ -63,7 +65,8 @@ impl Fixture {
         let facts = DiskFacts { size: device.size(), sector_size: 512, ..DiskFacts::default() };
         let plan = Plan::new(&facts, &identities).unwrap();
         let entry = format!("{}/{}", esp::ENTRIES, EntryName::first(VERSION.parse().unwrap()));
-        let files: &[(&str, &[u8])] = &[(esp::LOADER, &self.known.loader), (&entry, &version.kernel_image)];
+        let files: &[(&str, &[u8])] =
+            &[(esp::LOADER, &self.known.loader), (&entry, &version.kernel_image), (self.empty, &[])];
         let mut root = File::open(&version.root).unwrap();
         let root_size = root.metadata().unwrap().len();
         let source = Source { root: &mut root, root_size, esp: files };

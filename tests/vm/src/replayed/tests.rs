@@ -126,6 +126,13 @@ fn every_entry_must_lead_to_a_whole_version() {
 }
 
 #[test]
+fn a_name_that_has_no_content_yet_is_no_entry() {
+    let mut fixture = Fixture::new();
+    fixture.empty = "EFI/Linux/corten-000002-0.2.0+3.efi";
+    assert_eq!(fixture.found(&fixture.installed("disk")).system, whole());
+}
+
+#[test]
 fn a_config_that_is_lost_or_torn_is_found_out() {
     let fixture = Fixture::new();
     let torn = generation(SECRET).replace("abc", "abd");
