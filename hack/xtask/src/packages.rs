@@ -81,6 +81,7 @@ const BUILD: &[Package] = &[
 ];
 const KERNEL: &[Package] = &[any("cpio"), any("kmod"), any("xz-utils"), any("zstd")];
 const QEMU: &[Package] = &[
+    any("e2fsprogs"), // e2fsck and debugfs: tests look at disks that lost their power
     any("iproute2"),
     any("ovmf"), // UEFI firmware
     at_least("qemu-system-x86", "1:8.2"),
@@ -261,7 +262,7 @@ mod tests {
         let packages = Group::Qemu.packages(Release::Bookworm);
         let missing = missing(packages, &parse_installed(text)).unwrap();
         let names: Vec<&str> = missing.iter().map(|package| package.name).collect();
-        assert_eq!(names, ["ovmf", "qemu-system-x86", "qemu-utils"]);
+        assert_eq!(names, ["e2fsprogs", "ovmf", "qemu-system-x86", "qemu-utils"]);
     }
 
     #[test]
@@ -273,7 +274,7 @@ mod tests {
         };
         let bookworm = lines(Release::Bookworm);
         assert_eq!(bookworm.len(), 3);
-        assert!(bookworm[1].ends_with("Timeout=300 iproute2 ovmf"), "{bookworm:?}");
+        assert!(bookworm[1].ends_with("Timeout=300 e2fsprogs iproute2 ovmf"), "{bookworm:?}");
         assert!(bookworm[2].ends_with("bookworm-backports qemu-system-x86 qemu-utils"), "{bookworm:?}");
         let newer = lines(Release::Newer);
         assert_eq!(newer.len(), 2);

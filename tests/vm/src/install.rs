@@ -39,6 +39,11 @@ impl TestNode {
     pub async fn install(&self, fingerprint: &str, selector: &str) -> Result<()> {
         let config = self.install_config(selector, false)?;
         self.apply_first_config(fingerprint, &config, &[]).await?.ok()?;
+        self.wait_installed().await
+    }
+
+    /// Waits until the node answers from the disk that it was installed on.
+    pub async fn wait_installed(&self) -> Result<()> {
         self.now_configured();
         let patience = self.machine().timeouts().api() + self.seconds(30);
         Ok(self.cluster().wait_configured(patience).await?)

@@ -6,11 +6,13 @@
 //! A failed test leaves consoles, logs and the support folder in `_out/test/<name>/`.
 
 mod command;
+pub mod cuts;
 mod expected;
 mod install;
 mod lab;
 mod node;
 mod pods;
+pub mod replayed;
 mod run;
 mod slice;
 mod wait;

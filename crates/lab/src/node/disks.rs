@@ -1,7 +1,7 @@
 //! The disks of a node that is off: damage, other sizes, recorded writes, the raw content.
 
 use super::Node;
-use crate::spec::{DiskSpec, NodeSpec, files};
+use crate::spec::{DiskSpec, NodeSpec, Source, files};
 use crate::writelog::Recording;
 use crate::{LabError, disk};
 use camino::{Utf8Path, Utf8PathBuf};
@@ -47,6 +47,20 @@ impl Node {
         let before = spec.disk(name)?;
         let recorded = disk::record(&spec, before)?;
         self.replace_disk(&spec, before, recorded)
+    }
+
+    /// From the next power on, a disk is a layer over what a raw file holds, which stays as it is: a replayed disk. What
+    /// was recorded of the disk stays too.
+    ///
+    /// # Errors
+    /// When the node runs, has no such disk, or the file cannot be found.
+    pub fn lay_disk_over(&self, name: &str, raw: &Utf8Path) -> Result<(), LabError> {
+        self.need_off()?;
+        let spec = self.current()?;
+        let before = spec.disk(name)?;
+        let over = DiskSpec { source: Source::File(raw.to_owned()), record: false, ..before.clone() };
+        disk::create(&spec, &over)?;
+        self.replace_disk(&spec, before, over)
     }
 
     /// From the next power on, these sectors of a disk have errors, and no others.
@@ -105,5 +119,43 @@ impl Node {
         let disk = spec.disks.first();
         let disk = disk.ok_or_else(|| LabError::Unsupported(format!("node {} has no disk", spec.name)))?;
         Ok(spec.file(&disk.file_name()))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{Accel, Image};
+
+    #[test]
+    fn a_disk_over_a_replayed_one_leaves_the_recording_alone() {
+        if std::process::Command::new("qemu-img").arg("--version").output().is_err() {
+            eprintln!("skipped: qemu-utils is not installed");
+            return;
+        }
+        let dir = tempfile::tempdir().unwrap();
+        let dir = Utf8Path::from_path(dir.path()).unwrap();
+        let files = dir.join("image");
+        fs::create_dir(&files).unwrap();
+        for name in ["vmlinuz", "initramfs", "cmdline", "corten.raw"] {
+            fs::write(files.join(name), "").unwrap();
+        }
+        let recorded = DiskSpec { record: true, ..DiskSpec::blank("system", 1) };
+        let spec = NodeSpec { disks: vec![recorded], ..NodeSpec::new("n1", &dir.join("n1"), Accel::Tcg) };
+        let node = Node::create(spec, &Image::open(&files).unwrap()).unwrap();
+        let recording = node.recording("system").unwrap();
+        let replayed = dir.join("replayed.raw");
+        fs::write(&replayed, vec![7; 1 << 20]).unwrap();
+        for _ in 0..2 {
+            node.lay_disk_over("system", &replayed).unwrap();
+            node.overwrite_disk(0, 512, 8).unwrap();
+        }
+        let exported = dir.join("exported.raw");
+        node.export_disk("system", &exported).unwrap();
+        let bytes = fs::read(&exported).unwrap();
+        assert_eq!((bytes[0], bytes[512], bytes.len()), (8, 7, 1 << 30));
+        assert!(fs::read(&replayed).unwrap().iter().all(|byte| *byte == 7));
+        assert!(recording.base.exists() && node.recording("system").is_err());
+        assert!(node.lay_disk_over("system", &dir.join("absent")).is_err());
     }
 }

@@ -23,7 +23,7 @@ pub use replay::Replay;
 
 use crate::LabError;
 use camino::{Utf8Path, Utf8PathBuf};
-use std::fs::File;
+use std::fs::{self, File};
 
 /// What was recorded of a disk.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -34,6 +34,27 @@ pub struct Recording {
     pub bytes: u64,
     /// One log for each power-on.
     pub logs: Vec<Utf8PathBuf>,
+}
+
+/// How far a recording had come at a moment.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Moment {
+    /// Which log was written.
+    log: usize,
+    /// Its length.
+    bytes: u64,
+}
+
+impl Recording {
+    /// How far it is now; the machine may run.
+    ///
+    /// # Errors
+    /// When the last log cannot be read.
+    pub fn moment(&self) -> Result<Moment, LabError> {
+        let Some(path) = self.logs.last() else { return Ok(Moment::default()) };
+        let bytes = fs::metadata(path).map_err(LabError::file("measure", path))?.len();
+        Ok(Moment { log: self.logs.len() - 1, bytes })
+    }
 }
 
 /// A moment at which the power goes. Entries count from 0, and "before entry N" is after N entries.
@@ -95,6 +116,15 @@ impl Log {
     fn places(&self, wanted: impl Fn(&Entry) -> bool) -> Vec<usize> {
         let entries = self.entries.iter().enumerate();
         entries.filter(|(_, entry)| wanted(entry)).map(|(place, _)| place).collect()
+    }
+
+    /// How many entries there were at that moment. One that was being written then counts.
+    #[must_use]
+    pub fn entries_at(&self, moment: Moment) -> usize {
+        let later = |entry: &Entry| {
+            entry.kind != Kind::PowerOn && (entry.file, entry.data) > (moment.log, moment.bytes)
+        };
+        self.entries.iter().position(later).unwrap_or(self.entries.len())
     }
 
     /// `count` places, evenly spread over the writes, the last one after all of them: where to cut the power.

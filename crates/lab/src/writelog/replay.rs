@@ -20,6 +20,8 @@ pub struct Replay<'a> {
     file: File,
     /// Entries that are in the file.
     applied: usize,
+    /// Entries of which something is in the file: what comes next must have all of them.
+    touched: usize,
 }
 
 impl<'a> Replay<'a> {
@@ -32,7 +34,7 @@ impl<'a> Replay<'a> {
         let open = File::options().read(true).write(true).open(out);
         let sized = open.and_then(|file| file.set_len(recording.bytes).map(|()| file));
         let file = sized.map_err(LabError::file("make", out))?;
-        Ok(Self { log, path: out.to_owned(), file, applied: 0 })
+        Ok(Self { log, path: out.to_owned(), file, applied: 0, touched: 0 })
     }
 
     /// Goes on to that moment. Nothing else may have written to the file: boot a layer over it
@@ -46,7 +48,12 @@ impl<'a> Replay<'a> {
         for entry in &entries[self.applied..whole] {
             self.apply(entry, entry.bytes)?;
         }
-        self.applied = self.applied.max(whole);
+        self.applied = whole;
+        self.touched = match cut {
+            _ if rest.is_empty() => whole,
+            Cut::Torn(end, _) => end + 1,
+            Cut::Kept(end) | Cut::Flushed(end) => end,
+        };
         for (entry, bytes) in rest {
             self.apply(&entry, bytes)?;
         }
@@ -72,8 +79,8 @@ impl<'a> Replay<'a> {
                 (end, vec![(*torn, torn.bytes.min(sectors.saturating_mul(512)))])
             }
         };
-        if whole < self.applied {
-            return Err(self.refuse(format!("holds {} entries, and {whole} are wanted", self.applied)));
+        if whole < self.touched {
+            return Err(self.refuse(format!("holds {} entries, and {whole} are wanted", self.touched)));
         }
         Ok((whole, rest))
     }

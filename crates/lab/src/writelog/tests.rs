@@ -171,6 +171,41 @@ fn a_replay_goes_forward_and_not_back() {
 }
 
 #[test]
+fn what_is_there_in_parts_must_be_there_entirely_next() {
+    let mut log = two_writes_flush_two_writes();
+    log.entry(5, 1, flags::FUA, &[5; 512]);
+    log.entry(6, 2, 0, &[6; 1024]);
+    let bench = bench(&[&log]);
+    let (log, out) = (bench.log(), bench.dir.join("moving"));
+    let mut replay = Replay::new(&log, &bench.recording, &out).unwrap();
+    replay.to(Cut::Flushed(6)).unwrap();
+    // The forced write is there, and was not before it happened.
+    assert!(replay.to(Cut::Kept(5)).is_err());
+    replay.to(Cut::Torn(6, 1)).unwrap();
+    assert_eq!(sectors(&out), [3, 4, 9, 9, 0, 5, 6, 0]);
+    assert!(replay.to(Cut::Kept(6)).is_err());
+    replay.to(Cut::Kept(7)).unwrap();
+    assert_eq!(sectors(&out)[7], 6);
+}
+
+#[test]
+fn a_moment_is_found_again_in_the_entries() {
+    let (mut first, mut second) = (two_writes_flush_two_writes(), Written::default());
+    first.flush();
+    second.write(2, 7);
+    let bench = bench(&[&first, &second]);
+    let early = Recording { logs: bench.recording.logs[..1].to_vec(), ..bench.recording.clone() };
+    assert_eq!(bench.log().entries_at(Moment::default()), 0);
+    // The first log, and the power-on after it.
+    assert_eq!(bench.log().entries_at(early.moment().unwrap()), 7);
+    assert_eq!(bench.log().entries_at(bench.recording.moment().unwrap()), 8);
+    let none = Recording { logs: Vec::new(), ..early };
+    assert_eq!(none.moment().unwrap(), Moment::default());
+    // A flush takes a sector, a write one more: the superblock, and two writes.
+    assert_eq!(bench.log().entries_at(Moment { log: 0, bytes: 5 * 512 }), 2);
+}
+
+#[test]
 fn a_log_is_read_beyond_what_the_last_flush_counted() {
     let bench = bench(&[&two_writes_flush_two_writes()]);
     let path = &bench.recording.logs[0];

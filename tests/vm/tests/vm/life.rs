@@ -1,14 +1,17 @@
 //! The life of a machine: from the install medium onto its disk, through an update and back, and to the medium again.
+//! Everything that it wrote is recorded, and played back up to many power cuts ([`crate::cuts`]).
 
 use std::fs::File;
 use std::os::unix::fs::FileExt as _;
 
 use anyhow::{Context as _, Result, ensure};
 use corten_lab::{Medium, MediumKind};
+use corten_vm_tests::cuts::Diary;
 use corten_vm_tests::{Lab, TestNode, vm_test};
 use memchr::memmem;
 use rustix::fs::{SeekFrom, seek};
 
+use crate::cuts::{self, BLESS, BOOT, RESET, ROLLBACK, UPGRADE};
 use crate::versions::{bundle, further, patient};
 
 /// A secret of the config that would be found on a disk in the clear.
@@ -39,10 +42,11 @@ fn disk_holds(node: &TestNode, secret: &[u8]) -> Result<bool> {
     Ok(false)
 }
 
-async fn installed(lab: &Lab) -> Result<TestNode> {
+async fn installed(lab: &Lab, diary: &mut Diary) -> Result<TestNode> {
     // A stick, as for most physical machines. Other tests start from a CD.
     let mut options = lab.options("life");
     options.medium = Some(Medium { kind: MediumKind::Usb, ..Medium::cdrom(&lab.image().iso()?) });
+    options.disk.record = true;
     let (node, fingerprint) = lab.iso_node(&options).await?;
     let address = node.address()?;
     let with = ["--insecure", "--fingerprint", &fingerprint, "-n", &address];
@@ -61,37 +65,49 @@ async fn installed(lab: &Lab) -> Result<TestNode> {
     let disks = node.osctl().ok(&[&["disks"], &with[..]].concat()).await?;
     ensure!(disks.contains("empty"), "something was written: {disks}");
 
-    node.install(&fingerprint, "{serial: system}").await?;
+    node.apply_first_config(&fingerprint, &right, &[]).await?.ok()?;
+    // What was answered to is on the disk for good.
+    diary.begin(BOOT, &node.machine().recording("system")?)?;
+    node.wait_installed().await?;
     Ok(node)
 }
 
 #[test]
 fn a_machine_goes_from_the_medium_through_an_update_and_back_to_the_medium() {
     vm_test(async |lab| {
-        let node = installed(lab).await?;
+        let mut diary = cuts::diary();
+        let node = installed(lab, &mut diary).await?;
         node.bootstrap().await?;
         node.kubectl().ok(&["create", "configmap", "kept", "--from-literal=a=b"]).await?;
         let (old, secret) = (node.version().await?, secret_of(&node)?);
 
         let next = further(lab, "next")?;
         let path = bundle(lab, "next", &next)?;
-        patient(&node).ok(&["upgrade", "-f", path.as_str()]).await?;
+        diary.begin(UPGRADE, &node.machine().recording("system")?)?;
+        let upgrade = async { patient(&node).ok(&["upgrade", "-f", path.as_str()]).await };
+        let trial = async {
+            node.wait_version(&next.about().version).await?;
+            diary.begin(BLESS, &node.machine().recording("system")?)
+        };
+        tokio::try_join!(upgrade, trial)?;
         node.wait_version(&next.about().version).await?;
         node.wait_ready().await?;
         node.kubectl().ok(&["get", "configmap", "kept"]).await?;
 
+        diary.begin(ROLLBACK, &node.machine().recording("system")?)?;
         node.osctl().ok(&["rollback"]).await?;
         node.wait_version(&old).await?;
         node.wait_ready().await?;
         node.kubectl().ok(&["get", "configmap", "kept"]).await?;
 
         let mark = node.machine().console().mark();
+        diary.begin(RESET, &node.machine().recording("system")?)?;
         patient(&node).ok(&["reset", "--disk", "--yes"]).await?;
         node.now_in_maintenance();
         node.expect_boot();
         node.wait_fingerprint(mark).await.context("the medium boots after the reset")?;
         node.machine().power_cut().await?;
         ensure!(!disk_holds(&node, &secret)?, "a secret is on the disk after the reset");
-        Ok(())
+        cuts::check(lab, &node, &diary, &next, &String::from_utf8(secret)?).await
     });
 }

@@ -5,6 +5,7 @@
 
 mod access;
 mod boot;
+mod cuts;
 mod disks;
 mod kubernetes;
 mod life;
