@@ -3,7 +3,9 @@
 //! It is mounted while somebody works on it and unmounted after that, so that a crash finds it clean; a transfer that takes its
 //! time shares the mount with whoever looks meanwhile. A new file is written
 //! beside its place, synced and renamed; with `dirsync` a rename puts the new name on the disk before it takes the old
-//! one away (`vfat_rename` in the kernel's `fs/fat/namei_vfat.c`), so there is always at least one of them.
+//! one away (`vfat_rename` in the kernel's `fs/fat/namei_vfat.c`), so there is always at least one of them. After a power
+//! cut there may be two, for the same clusters; before it is mounted, the older one is taken away
+//! ([`installer::esp::untangle`]).
 
 use std::fs::{self, File, OpenOptions};
 use std::io;
@@ -13,17 +15,14 @@ use std::sync::{Arc, Mutex, PoisonError, Weak};
 use camino::{Utf8Path, Utf8PathBuf};
 use corten_constants::paths;
 use corten_sys::mount::{self, Flags, Mount, MountError};
+use installer::device::{Device as _, Disk, SectorSize};
 use installer::entry::EntryName;
+use installer::esp::{ENTRIES, INCOMING};
 use object::read::pe::PeFile64;
 use object::{Object as _, ObjectSection as _, ReadCache};
 
 use super::slots::BootEntry;
 use crate::boot::cmdline::{Cmdline, RootHash};
-
-/// Folder of unified kernel images, from the Boot Loader Specification.
-const ENTRIES: &str = "EFI/Linux";
-/// A kernel image that is still being written.
-const INCOMING: &str = "corten.new";
 
 /// What was tried with the EFI partition.
 #[derive(Debug, thiserror::Error)]
@@ -61,7 +60,7 @@ impl Esp {
     /// Mounts the partition at `device`, unless it is mounted.
     ///
     /// # Errors
-    /// When the kernel refuses: it is no FAT file system, or its driver is not there.
+    /// When it is no FAT file system, or the kernel refuses: its driver is not there.
     pub fn mount(device: &Utf8Path) -> Result<Self, EspError> {
         let root = Utf8PathBuf::from(paths::ESP);
         let mut shared = MOUNTED.lock().unwrap_or_else(PoisonError::into_inner);
@@ -84,6 +83,7 @@ impl Esp {
                 | Flags::MS_DIRSYNC,
             options: "umask=0077".to_owned(),
         };
+        untangle(device)?;
         mount.mount()?;
         Ok(Self::keep(root, &mut shared))
     }
@@ -206,6 +206,17 @@ impl Drop for Mounted {
         }
         tracing::warn!("the EFI partition is busy and stays mounted until it is needed again");
     }
+}
+
+/// Undoes what a rename left that was cut off.
+fn untangle(device: &Utf8Path) -> Result<(), EspError> {
+    // The size of sectors does not matter: a single byte is written at a time.
+    let disk = Disk::open(device, SectorSize::default());
+    let names = disk.and_then(|disk| installer::esp::untangle(&disk, 0..disk.size()));
+    for name in names.map_err(|source| file("look for names that were left over in", ENTRIES, source))? {
+        tracing::warn!(name, "a rename was cut off: the name that was left over is gone");
+    }
+    Ok(())
 }
 
 /// To unmount, and the time between two of them.
