@@ -1,7 +1,7 @@
 //! The EFI partition while it is worked on: the boot loader's entries, and the changes that survive a power cut.
 //!
-//! It is mounted while somebody works on it and unmounted after that, so that a crash finds it clean; a transfer that takes its
-//! time shares the mount with whoever looks meanwhile. A new file is written
+//! It is mounted while somebody works on it and unmounted after that, and read-only for those who only look, so that a crash
+//! finds it clean; a transfer that takes its time shares the mount with whoever looks meanwhile. A new file is written
 //! beside its place, synced and renamed; with `dirsync` a rename puts the new name on the disk before it takes the old
 //! one away (`vfat_rename` in the kernel's `fs/fat/namei_vfat.c`), so there is always at least one of them. After a power
 //! cut there may be two, for the same clusters; before it is mounted, the older one is taken away
@@ -30,6 +30,9 @@ pub enum EspError {
     /// It cannot be mounted.
     #[error("mount the EFI partition")]
     Mount(#[from] MountError),
+    /// It cannot be changed under somebody's eyes.
+    #[error("the EFI partition is being looked at")]
+    LookedAt,
     /// A file on it.
     #[error("{doing} {path} on the EFI partition")]
     File {
@@ -42,6 +45,15 @@ pub enum EspError {
     },
 }
 
+/// What it is mounted for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+enum Access {
+    /// To look: nothing is written, not even that it was mounted.
+    Look,
+    /// To change something.
+    Write,
+}
+
 /// The mounted EFI partition. The last one that is dropped unmounts.
 #[derive(Debug, Clone)]
 pub struct Esp {
@@ -51,47 +63,38 @@ pub struct Esp {
 
 /// Keeps it mounted.
 #[derive(Debug)]
-struct Mounted;
+struct Mounted(Access);
 
 /// The mount that somebody holds.
 static MOUNTED: Mutex<Weak<Mounted>> = Mutex::new(Weak::new());
 
 impl Esp {
-    /// Mounts the partition at `device`, unless it is mounted.
+    /// Mounts the partition at `device` to change it, unless it is mounted.
+    ///
+    /// # Errors
+    /// When it is no FAT file system, or the kernel refuses: its driver is not there, or somebody is looking.
+    pub fn mount(device: &Utf8Path) -> Result<Self, EspError> {
+        Self::shared(device, Access::Write)
+    }
+
+    /// Mounts the partition at `device` to look at it, unless it is mounted.
     ///
     /// # Errors
     /// When it is no FAT file system, or the kernel refuses: its driver is not there.
-    pub fn mount(device: &Utf8Path) -> Result<Self, EspError> {
-        let root = Utf8PathBuf::from(paths::ESP);
-        let mut shared = MOUNTED.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(mounted) = shared.upgrade() {
-            return Ok(Self { root, _mounted: Some(mounted) });
-        }
-        fs::create_dir_all(&root).map_err(|source| file("make", root.as_str(), source))?;
-        // One that was busy when it should have gone is taken over.
-        if mount::is_mounted(&root).unwrap_or(false) {
-            return Ok(Self::keep(root, &mut shared));
-        }
-        let mount = Mount {
-            source: device.to_string(),
-            target: root.clone(),
-            fstype: "vfat",
-            flags: Flags::MS_NOSUID
-                | Flags::MS_NODEV
-                | Flags::MS_NOEXEC
-                | Flags::MS_NOATIME
-                | Flags::MS_DIRSYNC,
-            options: "umask=0077".to_owned(),
-        };
-        untangle(device)?;
-        mount.mount()?;
-        Ok(Self::keep(root, &mut shared))
+    pub fn look(device: &Utf8Path) -> Result<Self, EspError> {
+        Self::shared(device, Access::Look)
     }
 
-    fn keep(root: Utf8PathBuf, shared: &mut Weak<Mounted>) -> Self {
-        let mounted = Arc::new(Mounted);
+    fn shared(device: &Utf8Path, access: Access) -> Result<Self, EspError> {
+        let root = Utf8PathBuf::from(paths::ESP);
+        let mut shared = MOUNTED.lock().unwrap_or_else(PoisonError::into_inner);
+        let mounted = match shared.upgrade() {
+            Some(mounted) if mounted.0 >= access => mounted,
+            Some(_) => return Err(EspError::LookedAt),
+            None => Arc::new(Mounted(mount(device, &root, access)?)),
+        };
         *shared = Arc::downgrade(&mounted);
-        Self { root, _mounted: Some(mounted) }
+        Ok(Self { root, _mounted: Some(mounted) })
     }
 
     /// A folder that is laid out like an EFI partition, for tests.
@@ -196,16 +199,65 @@ impl Esp {
 }
 
 impl Drop for Mounted {
-    /// A process that is just being started has our files open until it runs its program, so it may take a moment.
     fn drop(&mut self) {
-        for _ in 0..ATTEMPTS {
-            match mount::unmount(paths::ESP.into()) {
-                Ok(()) => return,
-                Err(_) => std::thread::sleep(PAUSE),
-            }
+        if unmount(paths::ESP.into()).is_err() {
+            tracing::warn!("the EFI partition is busy and stays mounted until it is needed again");
         }
-        tracing::warn!("the EFI partition is busy and stays mounted until it is needed again");
     }
+}
+
+/// Mounts it; one that was busy when it should have gone is taken over. Answers what it is mounted for.
+fn mount(device: &Utf8Path, root: &Utf8Path, access: Access) -> Result<Access, EspError> {
+    fs::create_dir_all(root).map_err(|source| file("make", root.as_str(), source))?;
+    if let Some(left) = left_over(root)
+        && let Err(busy) = unmount(root)
+    {
+        return if left >= access { Ok(left) } else { Err(busy.into()) };
+    }
+    if access == Access::Write {
+        untangle(device)?;
+    }
+    mount_of(device, root, access).mount()?;
+    Ok(access)
+}
+
+fn mount_of(device: &Utf8Path, root: &Utf8Path, access: Access) -> Mount {
+    let common = Flags::MS_NOSUID | Flags::MS_NODEV | Flags::MS_NOEXEC | Flags::MS_NOATIME;
+    let flags = match access {
+        Access::Look => Flags::MS_RDONLY,
+        Access::Write => Flags::MS_DIRSYNC,
+    };
+    Mount {
+        source: device.to_string(),
+        target: root.to_owned(),
+        fstype: "vfat",
+        flags: common | flags,
+        options: "umask=0077".to_owned(),
+    }
+}
+
+/// What is mounted already, and for what.
+fn left_over(root: &Utf8Path) -> Option<Access> {
+    let found = mount::table().ok()?.into_iter().rfind(|entry| entry.target == root)?;
+    Some(access_of(&found.options))
+}
+
+fn access_of(options: &str) -> Access {
+    match options.split(',').any(|option| option == "ro") {
+        true => Access::Look,
+        false => Access::Write,
+    }
+}
+
+/// A process that is just being started has our files open until it runs its program, so it may take a moment.
+fn unmount(root: &Utf8Path) -> Result<(), MountError> {
+    for _ in 1..ATTEMPTS {
+        if mount::unmount(root).is_ok() {
+            return Ok(());
+        }
+        std::thread::sleep(PAUSE);
+    }
+    mount::unmount(root)
 }
 
 /// Undoes what a rename left that was cut off.
@@ -262,6 +314,17 @@ mod tests {
         assert_eq!(names, ["corten-000002-0.2.0.efi"]);
         esp.remove(&name.blessed()).unwrap();
         esp.remove(&name.blessed()).unwrap();
+    }
+
+    #[test]
+    fn whoever_only_looks_mounts_read_only() {
+        let flags = |access| mount_of("/dev/vda1".into(), "/efi".into(), access).flags;
+        assert!(flags(Access::Look).contains(Flags::MS_RDONLY));
+        assert!(!flags(Access::Write).contains(Flags::MS_RDONLY));
+        assert!(flags(Access::Write).contains(Flags::MS_DIRSYNC));
+        assert_eq!(access_of("ro,nosuid,relatime"), Access::Look);
+        assert_eq!(access_of("rw,errors=remount-ro"), Access::Write);
+        assert!(Access::Look < Access::Write, "who may write may look");
     }
 
     #[test]

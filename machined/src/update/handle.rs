@@ -359,7 +359,7 @@ impl Inner {
 
     fn look(&self) -> Result<View, UpdateError> {
         let system = self.system()?;
-        let entries = Esp::mount(&system.esp)?.entries()?;
+        let entries = Esp::look(&system.esp)?.entries()?;
         let meta = system.meta_file().load()?;
         Ok(View {
             slots: slots::combine(&system.slots, &entries, &self.running),
