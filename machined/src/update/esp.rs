@@ -1,29 +1,29 @@
 //! The EFI partition while it is worked on: the boot loader's entries, and the changes that survive a power cut.
 //!
-//! It is mounted while somebody works on it and unmounted after that, so that a crash finds it clean; a transfer that takes its
-//! time shares the mount with whoever looks meanwhile. A new file is written
+//! It is mounted while somebody works on it and unmounted after that, and read-only for those who only look, so that a crash
+//! finds it clean; a transfer that takes its time shares the mount with whoever looks meanwhile. A new file is written
 //! beside its place, synced and renamed; with `dirsync` a rename puts the new name on the disk before it takes the old
-//! one away (`vfat_rename` in the kernel's `fs/fat/namei_vfat.c`), so there is always at least one of them.
+//! one away (`vfat_rename` in the kernel's `fs/fat/namei_vfat.c`), so there is always at least one of them. After a power
+//! cut there may be two, for the same clusters; before it is mounted, the older one is taken away
+//! ([`installer::esp::untangle`]).
 
 use std::fs::{self, File, OpenOptions};
 use std::io;
+use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError, Weak};
 
 use camino::{Utf8Path, Utf8PathBuf};
 use corten_constants::paths;
 use corten_sys::mount::{self, Flags, Mount, MountError};
+use installer::device::{Device as _, Disk, SectorSize};
 use installer::entry::EntryName;
+use installer::esp::{ENTRIES, INCOMING};
 use object::read::pe::PeFile64;
 use object::{Object as _, ObjectSection as _, ReadCache};
 
 use super::slots::BootEntry;
 use crate::boot::cmdline::{Cmdline, RootHash};
-
-/// Folder of unified kernel images, from the Boot Loader Specification.
-const ENTRIES: &str = "EFI/Linux";
-/// A kernel image that is still being written.
-const INCOMING: &str = "corten.new";
 
 /// What was tried with the EFI partition.
 #[derive(Debug, thiserror::Error)]
@@ -31,6 +31,9 @@ pub enum EspError {
     /// It cannot be mounted.
     #[error("mount the EFI partition")]
     Mount(#[from] MountError),
+    /// It cannot be changed under somebody's eyes.
+    #[error("the EFI partition is being looked at")]
+    LookedAt,
     /// A file on it.
     #[error("{doing} {path} on the EFI partition")]
     File {
@@ -43,6 +46,15 @@ pub enum EspError {
     },
 }
 
+/// What it is mounted for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+enum Access {
+    /// To look: nothing is written, not even that it was mounted.
+    Look,
+    /// To change something.
+    Write,
+}
+
 /// The mounted EFI partition. The last one that is dropped unmounts.
 #[derive(Debug, Clone)]
 pub struct Esp {
@@ -52,46 +64,38 @@ pub struct Esp {
 
 /// Keeps it mounted.
 #[derive(Debug)]
-struct Mounted;
+struct Mounted(Access);
 
 /// The mount that somebody holds.
 static MOUNTED: Mutex<Weak<Mounted>> = Mutex::new(Weak::new());
 
 impl Esp {
-    /// Mounts the partition at `device`, unless it is mounted.
+    /// Mounts the partition at `device` to change it, unless it is mounted.
     ///
     /// # Errors
-    /// When the kernel refuses: it is no FAT file system, or its driver is not there.
+    /// When it is no FAT file system, or the kernel refuses: its driver is not there, or somebody is looking.
     pub fn mount(device: &Utf8Path) -> Result<Self, EspError> {
-        let root = Utf8PathBuf::from(paths::ESP);
-        let mut shared = MOUNTED.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(mounted) = shared.upgrade() {
-            return Ok(Self { root, _mounted: Some(mounted) });
-        }
-        fs::create_dir_all(&root).map_err(|source| file("make", root.as_str(), source))?;
-        // One that was busy when it should have gone is taken over.
-        if mount::is_mounted(&root).unwrap_or(false) {
-            return Ok(Self::keep(root, &mut shared));
-        }
-        let mount = Mount {
-            source: device.to_string(),
-            target: root.clone(),
-            fstype: "vfat",
-            flags: Flags::MS_NOSUID
-                | Flags::MS_NODEV
-                | Flags::MS_NOEXEC
-                | Flags::MS_NOATIME
-                | Flags::MS_DIRSYNC,
-            options: "umask=0077".to_owned(),
-        };
-        mount.mount()?;
-        Ok(Self::keep(root, &mut shared))
+        Self::shared(device, Access::Write)
     }
 
-    fn keep(root: Utf8PathBuf, shared: &mut Weak<Mounted>) -> Self {
-        let mounted = Arc::new(Mounted);
+    /// Mounts the partition at `device` to look at it, unless it is mounted.
+    ///
+    /// # Errors
+    /// When it is no FAT file system, or the kernel refuses: its driver is not there.
+    pub fn look(device: &Utf8Path) -> Result<Self, EspError> {
+        Self::shared(device, Access::Look)
+    }
+
+    fn shared(device: &Utf8Path, access: Access) -> Result<Self, EspError> {
+        let root = Utf8PathBuf::from(paths::ESP);
+        let mut shared = MOUNTED.lock().unwrap_or_else(PoisonError::into_inner);
+        let mounted = match shared.upgrade() {
+            Some(mounted) if mounted.0 >= access => mounted,
+            Some(_) => return Err(EspError::LookedAt),
+            None => Arc::new(Mounted(mount(device, &root, access)?)),
+        };
         *shared = Arc::downgrade(&mounted);
-        Self { root, _mounted: Some(mounted) }
+        Ok(Self { root, _mounted: Some(mounted) })
     }
 
     /// A folder that is laid out like an EFI partition, for tests.
@@ -178,6 +182,14 @@ impl Esp {
         Ok(stat.f_bavail.saturating_mul(stat.f_frsize))
     }
 
+    /// Bytes that come free when these entries go, and what a transfer before left: it is written over.
+    pub fn taken<'a>(&self, entries: impl IntoIterator<Item = &'a EntryName>) -> u64 {
+        let names = entries.into_iter().map(ToString::to_string).chain([INCOMING.to_owned()]);
+        // In whole clusters. One that is not there takes nothing.
+        let taken = names.filter_map(|name| Some(fs::metadata(self.dir().join(name)).ok()?.blocks() * 512));
+        taken.sum()
+    }
+
     fn rename_file(&self, from: &str, to: &str) -> Result<(), EspError> {
         let dir = self.dir();
         fs::rename(dir.join(from), dir.join(to)).map_err(|source| file("rename", from, source))?;
@@ -196,16 +208,76 @@ impl Esp {
 }
 
 impl Drop for Mounted {
-    /// A process that is just being started has our files open until it runs its program, so it may take a moment.
     fn drop(&mut self) {
-        for _ in 0..ATTEMPTS {
-            match mount::unmount(paths::ESP.into()) {
-                Ok(()) => return,
-                Err(_) => std::thread::sleep(PAUSE),
-            }
+        if unmount(paths::ESP.into()).is_err() {
+            tracing::warn!("the EFI partition is busy and stays mounted until it is needed again");
         }
-        tracing::warn!("the EFI partition is busy and stays mounted until it is needed again");
     }
+}
+
+/// Mounts it; one that was busy when it should have gone is taken over. Answers what it is mounted for.
+fn mount(device: &Utf8Path, root: &Utf8Path, access: Access) -> Result<Access, EspError> {
+    fs::create_dir_all(root).map_err(|source| file("make", root.as_str(), source))?;
+    if let Some(left) = left_over(root)
+        && let Err(busy) = unmount(root)
+    {
+        return if left >= access { Ok(left) } else { Err(busy.into()) };
+    }
+    if access == Access::Write {
+        untangle(device)?;
+    }
+    mount_of(device, root, access).mount()?;
+    Ok(access)
+}
+
+fn mount_of(device: &Utf8Path, root: &Utf8Path, access: Access) -> Mount {
+    let common = Flags::MS_NOSUID | Flags::MS_NODEV | Flags::MS_NOEXEC | Flags::MS_NOATIME;
+    let flags = match access {
+        Access::Look => Flags::MS_RDONLY,
+        Access::Write => Flags::MS_DIRSYNC,
+    };
+    Mount {
+        source: device.to_string(),
+        target: root.to_owned(),
+        fstype: "vfat",
+        flags: common | flags,
+        options: "umask=0077".to_owned(),
+    }
+}
+
+/// What is mounted already, and for what.
+fn left_over(root: &Utf8Path) -> Option<Access> {
+    let found = mount::table().ok()?.into_iter().rfind(|entry| entry.target == root)?;
+    Some(access_of(&found.options))
+}
+
+fn access_of(options: &str) -> Access {
+    match options.split(',').any(|option| option == "ro") {
+        true => Access::Look,
+        false => Access::Write,
+    }
+}
+
+/// A process that is just being started has our files open until it runs its program, so it may take a moment.
+fn unmount(root: &Utf8Path) -> Result<(), MountError> {
+    for _ in 1..ATTEMPTS {
+        if mount::unmount(root).is_ok() {
+            return Ok(());
+        }
+        std::thread::sleep(PAUSE);
+    }
+    mount::unmount(root)
+}
+
+/// Undoes what a rename left that was cut off.
+fn untangle(device: &Utf8Path) -> Result<(), EspError> {
+    // The size of sectors does not matter: a single byte is written at a time.
+    let disk = Disk::open(device, SectorSize::default());
+    let names = disk.and_then(|disk| installer::esp::untangle(&disk, 0..disk.size()));
+    for name in names.map_err(|source| file("look for names that were left over in", ENTRIES, source))? {
+        tracing::warn!(name, "a rename was cut off: the name that was left over is gone");
+    }
+    Ok(())
 }
 
 /// To unmount, and the time between two of them.
@@ -226,36 +298,98 @@ fn root_hash(path: &Path) -> Option<RootHash> {
 }
 
 #[cfg(test)]
-mod tests {
-    use std::io::Write as _;
+pub(super) mod testing {
+    //! Folders that are laid out like an EFI partition.
 
     use super::*;
 
-    fn fake() -> (tempfile::TempDir, Esp) {
+    /// With kernel images of these names, each with a root hash of one digit.
+    pub(crate) fn fake(files: &[(&str, char)]) -> (tempfile::TempDir, Esp) {
         let dir = tempfile::tempdir().unwrap();
         let root = Utf8PathBuf::from_path_buf(dir.path().to_owned()).unwrap();
         fs::create_dir_all(root.join(ENTRIES)).unwrap();
         let esp = Esp::at(&root);
+        for (name, digit) in files {
+            fs::write(esp.dir().join(name), kernel_image(&digit.to_string().repeat(64))).unwrap();
+        }
         (dir, esp)
     }
 
+    /// The names of all files, in order.
+    pub(crate) fn names(esp: &Esp) -> Vec<String> {
+        let files = fs::read_dir(esp.dir()).unwrap();
+        let mut names: Vec<_> = files.map(|file| file.unwrap().file_name().into_string().unwrap()).collect();
+        names.sort();
+        names
+    }
+
+    /// As little as a PE image can be, with a command line.
+    fn kernel_image(root_hash: &str) -> Vec<u8> {
+        let cmdline = format!("corten.roothash={root_hash}");
+        let mut image = vec![0; 512];
+        let mut put = |at: usize, bytes: &[u8]| image[at..at + bytes.len()].copy_from_slice(bytes);
+        put(0, b"MZ");
+        put(60, &64_u32.to_le_bytes());
+        put(64, b"PE\0\0\x64\x86\x01");
+        put(84, &112_u16.to_le_bytes()); // of the optional header
+        put(88, &0x20b_u16.to_le_bytes());
+        put(200, b".cmdline");
+        let length = u32::try_from(cmdline.len()).unwrap().to_le_bytes();
+        for (at, bytes) in [(208, length), (212, [0, 16, 0, 0]), (216, length), (220, [0, 2, 0, 0])] {
+            put(at, &bytes);
+        }
+        image.extend(cmdline.bytes());
+        image
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io::Write as _;
+
+    use super::testing::{fake, names};
+    use super::*;
+
     #[test]
     fn an_image_that_came_in_becomes_an_entry_and_is_blessed() {
-        let (_dir, esp) = fake();
+        let (_dir, esp) = fake(&[]);
         let name: EntryName = "corten-000002-0.2.0+3.efi".parse().unwrap();
         esp.incoming().unwrap().write_all(b"kernel").unwrap();
         esp.install(&name).unwrap();
         assert!(esp.open_incoming().is_err(), "it has its name now");
         esp.rename(&name, &name.blessed()).unwrap();
-        let names: Vec<_> = fs::read_dir(esp.dir()).unwrap().map(|e| e.unwrap().file_name()).collect();
-        assert_eq!(names, ["corten-000002-0.2.0.efi"]);
+        assert_eq!(names(&esp), ["corten-000002-0.2.0.efi"]);
         esp.remove(&name.blessed()).unwrap();
         esp.remove(&name.blessed()).unwrap();
     }
 
     #[test]
+    fn whoever_only_looks_mounts_read_only() {
+        let flags = |access| mount_of("/dev/vda1".into(), "/efi".into(), access).flags;
+        assert!(flags(Access::Look).contains(Flags::MS_RDONLY));
+        assert!(!flags(Access::Write).contains(Flags::MS_RDONLY));
+        assert!(flags(Access::Write).contains(Flags::MS_DIRSYNC));
+        assert_eq!(access_of("ro,nosuid,relatime"), Access::Look);
+        assert_eq!(access_of("rw,errors=remount-ro"), Access::Write);
+        assert!(Access::Look < Access::Write, "who may write may look");
+    }
+
+    #[test]
+    fn what_will_go_is_counted_and_nothing_else() {
+        let (old, running): (EntryName, EntryName) =
+            ("corten-000001-0.1.0.efi".parse().unwrap(), "corten-000002-0.2.0.efi".parse().unwrap());
+        let (_dir, esp) = fake(&[]);
+        for (name, length) in [(&old, 1 << 20), (&running, 2 << 20)] {
+            fs::write(esp.dir().join(name.to_string()), vec![1; length]).unwrap();
+        }
+        assert_eq!(esp.taken([&old]) >> 20, 1);
+        esp.incoming().unwrap().write_all(&vec![1; 4 << 20]).unwrap();
+        assert_eq!((esp.taken([&old]) >> 20, esp.taken([]) >> 20), (5, 4));
+    }
+
+    #[test]
     fn files_that_are_no_kernel_images_of_ours_are_passed_over() {
-        let (_dir, esp) = fake();
+        let (_dir, esp) = fake(&[]);
         for name in ["linux.efi", "corten-000001-0.1.0.efi", "notes.txt"] {
             fs::write(esp.dir().join(name), "MZ").unwrap();
         }

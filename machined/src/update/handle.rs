@@ -2,6 +2,7 @@
 //!
 //! Everything that touches the disk runs on the runtime's blocking threads, one at a time.
 
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
@@ -16,7 +17,7 @@ use super::esp::Esp;
 use super::memory::{Evidence, deny, failure, forget};
 use super::outcome::{self, Outcome};
 use super::preflight::{self, Facts};
-use super::slots::{self, BootEntry};
+use super::slots::{self, BootEntry, SlotPartition};
 use super::stage;
 use super::system::System;
 use super::transfer::{Transfer, TransferError};
@@ -42,6 +43,8 @@ pub struct Updates {
 pub(super) struct Inner {
     disk: Option<String>,
     running: String,
+    /// An update was begun in this boot.
+    begun: AtomicBool,
     /// Held for as long as a step takes: only by work on the disk.
     current: Mutex<Option<Current>>,
     /// What others see of it: held for a moment.
@@ -73,8 +76,14 @@ impl Default for Updates {
 impl Updates {
     /// Updates of the system on the disk with this kernel name; none when it was not started from a disk.
     pub fn new(disk: Option<String>) -> Self {
-        let (running, current, seen) = (versions::root_hash(), Mutex::default(), Mutex::default());
-        let inner = Arc::new(Inner { disk, running, current, seen });
+        let inner = Inner {
+            disk,
+            running: versions::root_hash(),
+            begun: AtomicBool::default(),
+            current: Mutex::default(),
+            seen: Mutex::default(),
+        };
+        let inner = Arc::new(inner);
         Self { inner, changed: Arc::default(), one_at_a_time: Arc::default() }
     }
 
@@ -231,7 +240,7 @@ impl Updates {
         Ok(version)
     }
 
-    /// Makes the other slot the next to boot. Answers its version.
+    /// Makes the other slot the next to boot, or gives up what is staged there. Answers the version that is booted next.
     ///
     /// # Errors
     /// When it holds none, or the disk refuses.
@@ -359,7 +368,7 @@ impl Inner {
 
     fn look(&self) -> Result<View, UpdateError> {
         let system = self.system()?;
-        let entries = Esp::mount(&system.esp)?.entries()?;
+        let entries = Esp::look(&system.esp)?.entries()?;
         let meta = system.meta_file().load()?;
         Ok(View {
             slots: slots::combine(&system.slots, &entries, &self.running),
@@ -373,11 +382,20 @@ impl Inner {
         let system = self.system()?;
         let file = system.meta_file();
         let Some(pending) = file.load()?.record::<PendingUpdate>()? else { return Ok(Outcome::Nothing) };
-        let entries = Esp::mount(&system.esp)?.entries()?;
-        let outcome = outcome::decide(Some(&pending), &entries, &self.running);
+        // Nothing that was begun in this boot is to be judged.
+        if self.begun.load(Ordering::Acquire) {
+            return Ok(Outcome::Nothing);
+        }
+        let esp = Esp::mount(&system.esp)?;
+        let outcome = outcome::decide(Some(&pending), &esp.entries()?, &self.running);
         match outcome {
             Outcome::Nothing | Outcome::Trial => {}
-            Outcome::Stays | Outcome::Abandoned | Outcome::Incomplete => file.update(forget)?,
+            Outcome::Stays => file.update(forget)?,
+            Outcome::Abandoned | Outcome::Incomplete => {
+                // It would be booted next, and nobody would remember what it is.
+                stage::unstage(&esp, &self.running)?;
+                file.update(forget)?;
+            }
             Outcome::FellBack { tries } => {
                 let failure = failure(&pending, tries, evidence(&pending));
                 file.update(|meta| deny(meta, &pending, &failure))?;
@@ -401,7 +419,7 @@ impl Inner {
         let slot = slots::target(&system.slots, &self.running).ok_or(UpdateError::NoTarget)?.clone();
         let esp = Esp::mount(&system.esp)?;
         let entries = esp.entries()?;
-        let facts = self.complete(facts, &system, &entries, &esp, slot.size, &upload)?;
+        let facts = self.complete(facts, &system, &entries, &esp, &slot, &upload)?;
         let problems = preflight::problems(&manifest, &facts);
         let (total, version) = (Payload::new(&manifest).len(), manifest.version.to_string());
         let mut begun = Begun { problems, upload, offset: 0, total, version };
@@ -415,7 +433,8 @@ impl Inner {
             return Ok(begun);
         }
         self.drop_current(); // an idle one
-        self.forget_slot(&system, &esp, &entries, &slot.uuid, &manifest, baseline)?;
+        self.begun.store(true, Ordering::Release);
+        self.forget_slot(&system, &esp, &entries, &slot, &manifest, baseline)?;
         let transfer = Transfer::begin(manifest, slot, esp)?;
         let current = Current { upload: begun.upload.clone(), transfer };
         self.show(Some(&current), Instant::now());
@@ -430,7 +449,7 @@ impl Inner {
         system: &System,
         entries: &[BootEntry],
         esp: &Esp,
-        slot_size: u64,
+        slot: &SlotPartition,
         upload: &str,
     ) -> Result<Facts, UpdateError> {
         let denied = system.meta_file().load()?.record::<Denylist>()?.unwrap_or_default().0;
@@ -439,8 +458,8 @@ impl Inner {
         let busy = self.in_use(|current| current.upload != upload);
         Ok(Facts {
             root_hash: self.running.clone(),
-            slot_size,
-            esp_free: esp.free()?,
+            slot_size: slot.size,
+            esp_free: esp.free()?.saturating_add(esp.taken(of_slot(entries, slot).map(|entry| &entry.name))),
             // A machine that was started from outside has no entry that runs, and nothing to be careful about.
             blessed: running.clone().count() == 0 || running.clone().any(|entry| entry.name.tries.is_none()),
             busy,
@@ -455,11 +474,11 @@ impl Inner {
         system: &System,
         esp: &Esp,
         entries: &[BootEntry],
-        uuid: &str,
+        slot: &SlotPartition,
         manifest: &Manifest,
         baseline: Baseline,
     ) -> Result<(), UpdateError> {
-        for entry in entries.iter().filter(|entry| entry.root_hash.partition_uuid() == uuid) {
+        for entry in of_slot(entries, slot) {
             esp.remove(&entry.name)?;
         }
         let pending = PendingUpdate {
@@ -475,4 +494,9 @@ impl Inner {
         };
         Ok(system.meta_file().update(|meta| meta.set_record(&pending))?)
     }
+}
+
+/// The entries that boot what is in this slot.
+fn of_slot<'a>(entries: &'a [BootEntry], slot: &'a SlotPartition) -> impl Iterator<Item = &'a BootEntry> {
+    entries.iter().filter(|entry| entry.root_hash.partition_uuid() == slot.uuid)
 }

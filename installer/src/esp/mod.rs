@@ -7,6 +7,9 @@
 //! Its volume id is fixed and its files carry the oldest date that FAT knows, so that the same files
 //! make the same bytes.
 
+mod fat;
+mod untangle;
+
 use std::collections::{BTreeMap, BTreeSet};
 use std::io::{self, Read, Seek, SeekFrom, Write};
 use std::ops::Range;
@@ -17,8 +20,12 @@ use fscommon::BufStream;
 use crate::device::{Device, Window, target};
 use crate::entry::{EntryName, boot_order};
 
+pub use untangle::untangle;
+
 /// Folder of the kernel images.
 pub const ENTRIES: &str = "EFI/Linux";
+/// A kernel image that is still being written, beside its place.
+pub const INCOMING: &str = "corten.new";
 /// Settings of the boot loader.
 pub const LOADER_CONF: &str = "loader/loader.conf";
 /// Settings of the boot loader: never a menu, and no editing of the command line.
