@@ -90,8 +90,9 @@ pub(in crate::shutdown) fn targets(plan: &WipePlan, size: u64, partitions: &[Par
         let others =
             partitions.iter().filter(|one| one.label != labels::STATE && one.label != labels::EPHEMERAL);
         let mut others: Vec<Target> = others.map(target).collect();
-        // The boot loader last: as long as it is there, the machine comes back by itself.
-        others.sort_by_key(|target| std::cmp::Reverse(target.range.start));
+        // The boot loader before what it starts: one that is left alone would start a kernel without a root again and
+        // again, and the firmware would never try another disk or medium.
+        others.sort_by_key(|target| target.range.start);
         targets.extend(others);
         targets.extend(tables(size, partitions));
     }
@@ -177,7 +178,7 @@ mod tests {
     fn a_whole_disk_is_covered_with_secrets_first_and_the_table_last() {
         let plan = WipePlan { disk: true, ..WipePlan::default() };
         let table = "the partition table";
-        let order = ["STATE", "EPHEMERAL", "ROOT-B", "ROOT-A", "META", "EFI", table, table];
+        let order = ["STATE", "EPHEMERAL", "EFI", "META", "ROOT-A", "ROOT-B", table, table];
         assert_eq!(names(plan.clone()), order);
         let mut ranges: Vec<_> =
             targets(&plan, 100 * MIB, &disk()).into_iter().map(|target| target.range).collect();
