@@ -21,5 +21,5 @@ pub use command::{Finished, Tool};
 pub use lab::Lab;
 pub use node::TestNode;
 pub use pods::{Pod, manifest};
-pub use run::{long_vm_test, vm_test};
+pub use run::vm_test;
 pub use slice::{long, rotating};

@@ -23,15 +23,6 @@ pub fn vm_test<F: AsyncFnOnce(&Lab) -> Result<()>>(body: F) {
     }
 }
 
-/// The same for a test that takes so long that only `cargo xtask test --long` runs it; else it says so and is passed over.
-pub fn long_vm_test<F: AsyncFnOnce(&Lab) -> Result<()>>(body: F) {
-    if crate::long() {
-        return vm_test(body);
-    }
-    #[expect(clippy::print_stderr, reason = "the test's own output")]
-    let () = eprintln!("skipped: {} takes long; cargo xtask test --long runs it", name_of::<F>());
-}
-
 fn run<F: AsyncFnOnce(&Lab) -> Result<()>>(name: &str, body: F) -> Result<()> {
     let _lock = machine_lock()?;
     let image = Image::find()?;
