@@ -37,7 +37,13 @@ impl Process {
 
     pub(crate) fn alive(&self) -> bool {
         let cmdline = std::fs::read(format!("/proc/{}/cmdline", self.pid)).unwrap_or_default();
-        names(&cmdline, self.pidfile.as_str())
+        names(&cmdline, self.pidfile.as_str()) || (cmdline.is_empty() && self.is_ending())
+    }
+
+    /// A process gives its memory back, and its command line with it, before it closes its files: until it is a zombie,
+    /// its disks are locked.
+    fn is_ending(&self) -> bool {
+        std::fs::read_to_string(format!("/proc/{}/stat", self.pid)).is_ok_and(|stat| ending(&stat))
     }
 
     /// SIGKILL: what a power cut is to the guest.
@@ -85,6 +91,12 @@ fn names(cmdline: &[u8], argument: &str) -> bool {
     cmdline.split(|byte| *byte == 0).any(|word| word == argument.as_bytes())
 }
 
+/// Whether the `/proc/PID/stat` of a process without a command line is that of a QEMU which still has to close its files.
+fn ending(stat: &str) -> bool {
+    let Some((name, rest)) = stat.rsplit_once(')') else { return false };
+    name.contains("(qemu") && !rest.trim_start().starts_with(['Z', 'X'])
+}
+
 /// utime + stime of `/proc/PID/stat`. The name in parentheses may hold blanks, so count from its end.
 fn ticks(stat: &str) -> Option<u64> {
     let fields: Vec<&str> = stat.rsplit_once(')')?.1.split_whitespace().collect();
@@ -100,6 +112,13 @@ mod tests {
         assert!(names(b"qemu\0-pidfile\0/a/n1/qemu.pid\0", "/a/n1/qemu.pid"));
         assert!(!names(b"qemu\0-pidfile\0/a/n10/qemu.pid\0", "/a/n1/qemu.pid"));
         assert!(!names(b"", "/a/n1/qemu.pid"));
+    }
+
+    #[test]
+    fn a_process_without_memory_still_has_its_files() {
+        assert!(ending("12 (qemu-system-x86) D 1 12"));
+        assert!(!ending("12 (qemu-system-x86) Z 1 12"));
+        assert!(!ending("12 (kworker/0:1) I 2 0"));
     }
 
     #[test]

@@ -29,6 +29,8 @@ pub struct SlotStatus {
     pub entry: String,
     /// Config generation that it ran with last; 0 when not known.
     pub config_generation: u64,
+    /// Why the node refuses to boot it again; empty when it does not.
+    pub refused: String,
 }
 
 /// One thing that a trial boot has to show.
@@ -94,6 +96,7 @@ impl Kind for SlotStatus {
             ("NEXT", "/next"),
             ("BLESSED", "/blessed"),
             ("TRIES LEFT", "/tries_left"),
+            ("REFUSED", "/refused"),
             ("ENTRY", "/entry"),
         ]
     }

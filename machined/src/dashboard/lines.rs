@@ -48,6 +48,7 @@ impl Teller {
             lines.push(line);
         }
         lines.extend(snapshot.installed.iter().filter(|line| !old.installed.contains(line)).cloned());
+        lines.extend(snapshot.update.iter().filter(|line| !old.update.contains(line)).cloned());
         if let Some(install) = &snapshot.install
             && progress::is_news(old.install.as_ref(), install)
         {

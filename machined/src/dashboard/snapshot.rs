@@ -20,6 +20,8 @@ pub(super) struct Snapshot {
     pub(super) install: Option<Install>,
     /// A sentence for each disk with an installed system, on an install medium only.
     pub(super) installed: Vec<String>,
+    /// A sentence for each slot, and for an update on trial.
+    pub(super) update: Vec<String>,
 }
 
 /// How the installation goes.

@@ -17,10 +17,11 @@ use corten_resources::runtime::{
     UnmetCondition,
 };
 use corten_resources::secrets::CertificateStatus;
+use corten_resources::update::{SlotStatus, UpdateStatus};
 use corten_store::{Kind as _, Store};
 use serde_json::json;
 
-use super::on_medium;
+use super::{on_medium, slots};
 use crate::boot::timeline::Timeline;
 use crate::controllers::secrets::api::CERTIFICATE;
 use crate::controllers::secrets::files;
@@ -65,6 +66,8 @@ impl Controller for MachineStatusController {
             ServiceSpec::NAME,
             ServiceStatus::NAME,
             CertificateStatus::NAME,
+            SlotStatus::NAME,
+            UpdateStatus::NAME,
         ]
     }
 
@@ -262,5 +265,6 @@ fn snapshot(store: &Store, status: &MachineStatus) -> serde_json::Value {
         "unmet": status.unmet,
         "install": install.as_ref().map(on_medium::snapshot),
         "installed": installed,
+        "update": slots::sentences(store),
     })
 }

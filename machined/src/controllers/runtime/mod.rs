@@ -7,3 +7,4 @@ pub mod machine_status;
 pub mod node_services;
 mod on_medium;
 pub mod persist;
+mod slots;

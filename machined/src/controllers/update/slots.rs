@@ -86,6 +86,8 @@ impl Slots {
                 true => active,
                 false => self.node.config.generation_of_slot(slot.root_hash.clone()).await,
             };
+            let denied = view.denied.iter().find(|denied| denied.root_hash == slot.root_hash);
+            slot.refused = denied.map(|denied| denied.reason.clone()).unwrap_or_default();
             want.insert(label, slot);
         }
         Ok(ctx.sync_owned::<SlotStatus>(want)?)
