@@ -289,29 +289,67 @@ fn root_hash(path: &Path) -> Option<RootHash> {
 }
 
 #[cfg(test)]
-mod tests {
-    use std::io::Write as _;
+pub(super) mod testing {
+    //! Folders that are laid out like an EFI partition.
 
     use super::*;
 
-    fn fake() -> (tempfile::TempDir, Esp) {
+    /// With kernel images of these names, each with a root hash of one digit.
+    pub(crate) fn fake(files: &[(&str, char)]) -> (tempfile::TempDir, Esp) {
         let dir = tempfile::tempdir().unwrap();
         let root = Utf8PathBuf::from_path_buf(dir.path().to_owned()).unwrap();
         fs::create_dir_all(root.join(ENTRIES)).unwrap();
         let esp = Esp::at(&root);
+        for (name, digit) in files {
+            fs::write(esp.dir().join(name), kernel_image(&digit.to_string().repeat(64))).unwrap();
+        }
         (dir, esp)
     }
 
+    /// The names of all files, in order.
+    pub(crate) fn names(esp: &Esp) -> Vec<String> {
+        let files = fs::read_dir(esp.dir()).unwrap();
+        let mut names: Vec<_> = files.map(|file| file.unwrap().file_name().into_string().unwrap()).collect();
+        names.sort();
+        names
+    }
+
+    /// As little as a PE image can be, with a command line.
+    fn kernel_image(root_hash: &str) -> Vec<u8> {
+        let cmdline = format!("corten.roothash={root_hash}");
+        let mut image = vec![0; 512];
+        let mut put = |at: usize, bytes: &[u8]| image[at..at + bytes.len()].copy_from_slice(bytes);
+        put(0, b"MZ");
+        put(60, &64_u32.to_le_bytes());
+        put(64, b"PE\0\0\x64\x86\x01");
+        put(84, &112_u16.to_le_bytes()); // of the optional header
+        put(88, &0x20b_u16.to_le_bytes());
+        put(200, b".cmdline");
+        let length = u32::try_from(cmdline.len()).unwrap().to_le_bytes();
+        for (at, bytes) in [(208, length), (212, [0, 16, 0, 0]), (216, length), (220, [0, 2, 0, 0])] {
+            put(at, &bytes);
+        }
+        image.extend(cmdline.bytes());
+        image
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io::Write as _;
+
+    use super::testing::{fake, names};
+    use super::*;
+
     #[test]
     fn an_image_that_came_in_becomes_an_entry_and_is_blessed() {
-        let (_dir, esp) = fake();
+        let (_dir, esp) = fake(&[]);
         let name: EntryName = "corten-000002-0.2.0+3.efi".parse().unwrap();
         esp.incoming().unwrap().write_all(b"kernel").unwrap();
         esp.install(&name).unwrap();
         assert!(esp.open_incoming().is_err(), "it has its name now");
         esp.rename(&name, &name.blessed()).unwrap();
-        let names: Vec<_> = fs::read_dir(esp.dir()).unwrap().map(|e| e.unwrap().file_name()).collect();
-        assert_eq!(names, ["corten-000002-0.2.0.efi"]);
+        assert_eq!(names(&esp), ["corten-000002-0.2.0.efi"]);
         esp.remove(&name.blessed()).unwrap();
         esp.remove(&name.blessed()).unwrap();
     }
@@ -329,7 +367,7 @@ mod tests {
 
     #[test]
     fn files_that_are_no_kernel_images_of_ours_are_passed_over() {
-        let (_dir, esp) = fake();
+        let (_dir, esp) = fake(&[]);
         for name in ["linux.efi", "corten-000001-0.1.0.efi", "notes.txt"] {
             fs::write(esp.dir().join(name), "MZ").unwrap();
         }

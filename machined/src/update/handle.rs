@@ -2,6 +2,7 @@
 //!
 //! Everything that touches the disk runs on the runtime's blocking threads, one at a time.
 
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
@@ -42,6 +43,8 @@ pub struct Updates {
 pub(super) struct Inner {
     disk: Option<String>,
     running: String,
+    /// An update was begun in this boot.
+    begun: AtomicBool,
     /// Held for as long as a step takes: only by work on the disk.
     current: Mutex<Option<Current>>,
     /// What others see of it: held for a moment.
@@ -73,8 +76,14 @@ impl Default for Updates {
 impl Updates {
     /// Updates of the system on the disk with this kernel name; none when it was not started from a disk.
     pub fn new(disk: Option<String>) -> Self {
-        let (running, current, seen) = (versions::root_hash(), Mutex::default(), Mutex::default());
-        let inner = Arc::new(Inner { disk, running, current, seen });
+        let inner = Inner {
+            disk,
+            running: versions::root_hash(),
+            begun: AtomicBool::default(),
+            current: Mutex::default(),
+            seen: Mutex::default(),
+        };
+        let inner = Arc::new(inner);
         Self { inner, changed: Arc::default(), one_at_a_time: Arc::default() }
     }
 
@@ -231,7 +240,7 @@ impl Updates {
         Ok(version)
     }
 
-    /// Makes the other slot the next to boot. Answers its version.
+    /// Makes the other slot the next to boot, or gives up what is staged there. Answers the version that is booted next.
     ///
     /// # Errors
     /// When it holds none, or the disk refuses.
@@ -373,11 +382,20 @@ impl Inner {
         let system = self.system()?;
         let file = system.meta_file();
         let Some(pending) = file.load()?.record::<PendingUpdate>()? else { return Ok(Outcome::Nothing) };
-        let entries = Esp::mount(&system.esp)?.entries()?;
-        let outcome = outcome::decide(Some(&pending), &entries, &self.running);
+        // Nothing that was begun in this boot is to be judged.
+        if self.begun.load(Ordering::Acquire) {
+            return Ok(Outcome::Nothing);
+        }
+        let esp = Esp::mount(&system.esp)?;
+        let outcome = outcome::decide(Some(&pending), &esp.entries()?, &self.running);
         match outcome {
             Outcome::Nothing | Outcome::Trial => {}
-            Outcome::Stays | Outcome::Abandoned | Outcome::Incomplete => file.update(forget)?,
+            Outcome::Stays => file.update(forget)?,
+            Outcome::Abandoned | Outcome::Incomplete => {
+                // It would be booted next, and nobody would remember what it is.
+                stage::unstage(&esp, &self.running)?;
+                file.update(forget)?;
+            }
             Outcome::FellBack { tries } => {
                 let failure = failure(&pending, tries, evidence(&pending));
                 file.update(|meta| deny(meta, &pending, &failure))?;
@@ -415,6 +433,7 @@ impl Inner {
             return Ok(begun);
         }
         self.drop_current(); // an idle one
+        self.begun.store(true, Ordering::Release);
         self.forget_slot(&system, &esp, &entries, &slot.uuid, &manifest, baseline)?;
         let transfer = Transfer::begin(manifest, slot, esp)?;
         let current = Current { upload: begun.upload.clone(), transfer };

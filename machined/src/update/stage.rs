@@ -40,14 +40,18 @@ pub(super) fn stage(
     let name =
         EntryName::next(entries.iter().map(|entry| &entry.name), &transfer.manifest.version, Some(tries))?;
     esp.install(&name)?;
-    inner.change_pending(|pending| {
+    let told = inner.change_pending(|pending| {
         pending.phase = Phase::Staged;
         pending.entry = name.to_string();
         // What came right while the update was written has to stay right.
         pending.baseline_unmet.retain(|name| now.unmet.contains(name));
         pending.baseline_ready.clone_from(&now.ready);
-    })?;
-    Ok(name)
+    });
+    if told.is_err() {
+        // What is told to have failed must not boot; when it cannot be taken away, META still says what it is.
+        let _ = esp.remove(&name);
+    }
+    told.map(|()| name)
 }
 
 /// Gives the slot's partition the UUID by which the new kernel finds it.
@@ -66,14 +70,85 @@ pub(super) fn bless(esp: &Esp, running: &str) -> Result<(), EspError> {
     mine.try_for_each(|entry| esp.rename(&entry.name, &entry.name.blessed()))
 }
 
-/// The boot loader takes the other slot from now on. Answers its name.
+/// The boot loader takes the other slot from now on. What is staged there has not proved itself and is no way back: it is
+/// given up, and the running version is first again. Answers the name that is first.
 pub(super) fn roll_back(esp: &Esp, running: &str) -> Result<Option<EntryName>, UpdateError> {
     let entries = esp.entries()?;
-    // What failed, or never proved itself, is not a way back.
+    let mine = entries.iter().find(|entry| entry.root_hash.as_str() == running && entry.name.tries.is_none());
+    if let Some(mine) = mine.filter(|_| entries.iter().any(|entry| is_staged(entry, running))) {
+        unstage(esp, running)?;
+        return Ok(Some(mine.name.clone()));
+    }
+    // What failed is not a way back.
     let good = |entry: &&BootEntry| entry.root_hash.as_str() != running && entry.name.tries.is_none();
     let others: Vec<_> = entries.iter().filter(good).cloned().collect();
     let Some(other) = slots::next(&others) else { return Ok(None) };
     let name = EntryName::next(entries.iter().map(|entry| &entry.name), &other.name.version, None)?;
     esp.rename(&other.name, &name)?;
     Ok(Some(name))
+}
+
+/// The boot loader does not take any more what would have had its next try.
+pub(super) fn unstage(esp: &Esp, running: &str) -> Result<(), EspError> {
+    let entries = esp.entries()?;
+    entries.iter().filter(|entry| is_staged(entry, running)).try_for_each(|entry| esp.remove(&entry.name))
+}
+
+/// Whether it is another version than the one that runs, with tries left.
+fn is_staged(entry: &BootEntry, running: &str) -> bool {
+    entry.root_hash.as_str() != running && entry.name.tries.is_some() && !entry.name.is_exhausted()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::esp::testing::{fake, names};
+    use super::*;
+
+    const OLD: &str = "corten-000001-0.1.0.efi";
+
+    fn hash(digit: char) -> String {
+        digit.to_string().repeat(64)
+    }
+
+    #[test]
+    fn a_version_that_was_given_up_before_its_boot_does_not_boot() {
+        for staged in ["corten-000002-0.2.0+3.efi", "corten-000002-0.2.0+2-1.efi"] {
+            let (_dir, esp) = fake(&[(OLD, 'a'), (staged, 'b')]);
+            unstage(&esp, &hash('a')).unwrap();
+            assert_eq!(names(&esp), [OLD]);
+            unstage(&esp, &hash('a')).unwrap();
+        }
+        let (failed, good) = ("corten-000002-0.2.0+0-3.efi", "corten-000002-0.2.0.efi");
+        for other in [failed, good] {
+            let (_dir, esp) = fake(&[(OLD, 'a'), (other, 'b')]);
+            unstage(&esp, &hash('a')).unwrap();
+            assert_eq!(names(&esp), [OLD, other]);
+        }
+        let trial = "corten-000002-0.2.0+2-1.efi";
+        let (_dir, esp) = fake(&[(OLD, 'a'), (trial, 'b')]);
+        unstage(&esp, &hash('b')).unwrap();
+        assert_eq!(names(&esp), [OLD, trial], "it runs");
+    }
+
+    #[test]
+    fn rolling_back_gives_up_what_is_staged_and_else_takes_the_other_slot() {
+        let check = |files: &[(&str, char)], running, first: Option<&str>, left: &[&str]| {
+            let (_dir, esp) = fake(files);
+            let name = roll_back(&esp, &hash(running)).unwrap().map(|name| name.to_string());
+            assert_eq!(name.as_deref(), first);
+            assert_eq!(names(&esp), left);
+        };
+        let (staged, trial, good, failed) = (
+            "corten-000002-0.2.0+3.efi",
+            "corten-000002-0.2.0+2-1.efi",
+            "corten-000002-0.2.0.efi",
+            "corten-000002-0.2.0+0-3.efi",
+        );
+        let back = "corten-000003-0.1.0.efi";
+        check(&[(OLD, 'a'), (staged, 'b')], 'a', Some(OLD), &[OLD]);
+        check(&[(OLD, 'a'), (trial, 'b')], 'b', Some(back), &[trial, back]);
+        check(&[(OLD, 'a'), (good, 'b')], 'b', Some(back), &[good, back]);
+        check(&[(OLD, 'a'), (failed, 'b')], 'a', None, &[OLD, failed]);
+        check(&[(OLD, 'a')], 'a', None, &[OLD]);
+    }
 }

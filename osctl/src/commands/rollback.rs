@@ -12,7 +12,8 @@ use crate::{
     text::{parse_span, span},
 };
 
-/// Go back to the version in the other slot, one node after the other. No network is needed for it.
+/// Go back to the version in the other slot, one node after the other. An update that is staged is given up. No network is
+/// needed for it.
 #[derive(Debug, clap::Args)]
 pub(crate) struct Args {
     /// Leave the reboot for later
