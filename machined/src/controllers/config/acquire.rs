@@ -11,7 +11,6 @@ use std::time::Duration;
 use corten_config::{Config, Source};
 use corten_constants::{labels, paths};
 use corten_controller::{BoxError, Context, Controller, Next};
-use corten_meta::records::PendingUpdate;
 use corten_resources::block::VolumeStatus;
 use corten_resources::config::{ConfigSourceStatus, MachineConfig};
 use corten_resources::network::NodeAddresses;
@@ -27,6 +26,15 @@ use crate::versions;
 
 /// Between two attempts at the URL.
 const ASK_AGAIN: Duration = Duration::from_secs(5);
+
+/// Who takes over from the image that runs.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Successor {
+    /// An update in the other slot: it takes over what there is.
+    Update,
+    /// The image that is in the other slot: it has its own config.
+    OtherSlot,
+}
 
 /// What the API uses to bring a config into force.
 #[derive(Debug, Clone)]
@@ -58,14 +66,13 @@ impl ConfigStore {
         Ok(generation)
     }
 
-    /// Keeps the config in force for the image with this root hash, since another image is about to take over; one that
-    /// comes by an update takes over what there is. A STATE that refuses does not hold anybody up: the config stays as it
-    /// is then.
-    pub async fn hand_over(&self, running: &str, update: Option<PendingUpdate>) {
+    /// Keeps the config in force for the image with this root hash, since `to` is about to take over. A STATE that refuses
+    /// does not hold anybody up: the config stays as it is then.
+    pub async fn hand_over(&self, running: &str, to: Successor) {
         let (generations, running) = (self.generations.clone(), running.to_owned());
         let kept = self.blocking(move || {
-            if let Some(update) = update {
-                slot_config::forget(&generations, &update.root_hash)?;
+            if to == Successor::Update {
+                slot_config::forget_others(&generations, &running)?;
             }
             slot_config::remember(&generations, &running)
         });

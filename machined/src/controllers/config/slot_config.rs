@@ -25,18 +25,23 @@ pub fn remember(generations: &Generations, root_hash: &str) -> Result<(), Genera
     write(&folder(generations).join(root_hash), &text)
 }
 
-/// Forgets the config of an image: it takes over what there is when it comes.
+/// Forgets the configs of all images but this one, since an update takes the other slot: what was in that slot is gone, and
+/// what comes takes over what there is, even if it ran here before.
 ///
 /// # Errors
 /// When STATE refuses it.
-pub fn forget(generations: &Generations, root_hash: &str) -> Result<(), GenerationError> {
-    let path = folder(generations).join(root_hash);
-    match fs::remove_file(&path) {
-        Err(source) if source.kind() != io::ErrorKind::NotFound => {
-            Err(GenerationError::Io { doing: "remove", path, source })
+pub fn forget_others(generations: &Generations, root_hash: &str) -> Result<(), GenerationError> {
+    let folder = folder(generations);
+    let files = match fs::read_dir(&folder) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
+        files => files.map_err(|source| failed("read", &folder, source))?,
+    };
+    for path in files.filter_map(|file| Some(file.ok()?.path())) {
+        if path != folder.join(RUNNING) && path != folder.join(root_hash) {
+            fs::remove_file(&path).map_err(|source| failed("remove", &path, source))?;
         }
-        _ => Ok(()),
     }
+    Ok(())
 }
 
 /// Gives the running image its own config back when another one ran before. Answers the generation that came of it.
@@ -79,14 +84,17 @@ fn read(path: &Path) -> Result<Option<String>, GenerationError> {
     match fs::read_to_string(path) {
         Ok(text) => Ok(Some(text)),
         Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
-        Err(source) => Err(GenerationError::Io { doing: "read", path: path.to_owned(), source }),
+        Err(source) => Err(failed("read", path, source)),
     }
 }
 
 fn write(path: &Path, text: &str) -> Result<(), GenerationError> {
-    let failed = |source| GenerationError::Io { doing: "write", path: path.to_owned(), source };
-    fs::create_dir_all(path.parent().unwrap_or(path)).map_err(failed)?;
-    durable_write(path, text.as_bytes()).map_err(failed)
+    let made = fs::create_dir_all(path.parent().unwrap_or(path));
+    made.and_then(|()| durable_write(path, text.as_bytes())).map_err(|source| failed("write", path, source))
+}
+
+fn failed(doing: &'static str, path: &Path, source: io::Error) -> GenerationError {
+    GenerationError::Io { doing, path: path.to_owned(), source }
 }
 
 #[cfg(test)]
@@ -149,10 +157,28 @@ mod tests {
         }
         generations.add("a: 3\n").unwrap();
         remember(&generations, "old").unwrap();
-        forget(&generations, "new").unwrap();
-        forget(&generations, "new").unwrap();
+        forget_others(&generations, "old").unwrap();
+        forget_others(&generations, "old").unwrap();
         settle(&generations, "new").unwrap();
         assert_eq!(newest(&generations), "a: 3\n");
+    }
+
+    #[test]
+    fn only_the_images_of_the_two_slots_have_a_config() {
+        let (_dir, generations) = fresh();
+        forget_others(&generations, "none yet").unwrap();
+        generations.add("a: 1\n").unwrap();
+        for pair in ["one", "two", "three", "four"].windows(2) {
+            settle(&generations, pair[0]).unwrap();
+            forget_others(&generations, pair[0]).unwrap();
+            remember(&generations, pair[0]).unwrap();
+            settle(&generations, pair[1]).unwrap();
+        }
+        let files = fs::read_dir(folder(&generations)).unwrap();
+        let mut names: Vec<_> = files.map(|file| file.unwrap().file_name().into_string().unwrap()).collect();
+        names.sort();
+        assert_eq!(names, [RUNNING, "three"]);
+        assert_eq!(read(&folder(&generations).join(RUNNING)).unwrap().as_deref(), Some("four"));
     }
 
     #[test]

@@ -10,6 +10,7 @@ use tonic::{Request, Response, Status};
 
 use super::{facts, to_proto};
 use crate::controllers::config;
+use crate::controllers::config::acquire::Successor;
 use crate::node::{Node, PowerAction, PowerRequest};
 use crate::rpc::{Answers, audit};
 use crate::update::drain;
@@ -54,7 +55,7 @@ async fn run(node: &Node, request: UpgradeRequest, sender: &Sender) -> Result<St
         return Ok("nothing speaks against this update; nothing was written".to_owned());
     }
     let policy = config::active(&node.store).map(|config| config.update_policy()).unwrap_or_default();
-    node.config.hand_over(node.updates.running(), node.updates.pending().await?).await;
+    node.config.hand_over(node.updates.running(), Successor::Update).await;
     let report = sender.clone();
     let version = node
         .updates
