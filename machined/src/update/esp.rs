@@ -9,6 +9,7 @@
 
 use std::fs::{self, File, OpenOptions};
 use std::io;
+use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError, Weak};
 
@@ -179,6 +180,14 @@ impl Esp {
         let stat = rustix::fs::statvfs(self.root.as_std_path());
         let stat = stat.map_err(|source| file("measure", ENTRIES, source.into()))?;
         Ok(stat.f_bavail.saturating_mul(stat.f_frsize))
+    }
+
+    /// Bytes that come free when these entries go, and what a transfer before left: it is written over.
+    pub fn taken<'a>(&self, entries: impl IntoIterator<Item = &'a EntryName>) -> u64 {
+        let names = entries.into_iter().map(ToString::to_string).chain([INCOMING.to_owned()]);
+        // In whole clusters. One that is not there takes nothing.
+        let taken = names.filter_map(|name| Some(fs::metadata(self.dir().join(name)).ok()?.blocks() * 512));
+        taken.sum()
     }
 
     fn rename_file(&self, from: &str, to: &str) -> Result<(), EspError> {
@@ -363,6 +372,19 @@ mod tests {
         assert_eq!(access_of("ro,nosuid,relatime"), Access::Look);
         assert_eq!(access_of("rw,errors=remount-ro"), Access::Write);
         assert!(Access::Look < Access::Write, "who may write may look");
+    }
+
+    #[test]
+    fn what_will_go_is_counted_and_nothing_else() {
+        let (old, running): (EntryName, EntryName) =
+            ("corten-000001-0.1.0.efi".parse().unwrap(), "corten-000002-0.2.0.efi".parse().unwrap());
+        let (_dir, esp) = fake(&[]);
+        for (name, length) in [(&old, 1 << 20), (&running, 2 << 20)] {
+            fs::write(esp.dir().join(name.to_string()), vec![1; length]).unwrap();
+        }
+        assert_eq!(esp.taken([&old]) >> 20, 1);
+        esp.incoming().unwrap().write_all(&vec![1; 4 << 20]).unwrap();
+        assert_eq!((esp.taken([&old]) >> 20, esp.taken([]) >> 20), (5, 4));
     }
 
     #[test]

@@ -17,7 +17,7 @@ use super::esp::Esp;
 use super::memory::{Evidence, deny, failure, forget};
 use super::outcome::{self, Outcome};
 use super::preflight::{self, Facts};
-use super::slots::{self, BootEntry};
+use super::slots::{self, BootEntry, SlotPartition};
 use super::stage;
 use super::system::System;
 use super::transfer::{Transfer, TransferError};
@@ -419,7 +419,7 @@ impl Inner {
         let slot = slots::target(&system.slots, &self.running).ok_or(UpdateError::NoTarget)?.clone();
         let esp = Esp::mount(&system.esp)?;
         let entries = esp.entries()?;
-        let facts = self.complete(facts, &system, &entries, &esp, slot.size, &upload)?;
+        let facts = self.complete(facts, &system, &entries, &esp, &slot, &upload)?;
         let problems = preflight::problems(&manifest, &facts);
         let (total, version) = (Payload::new(&manifest).len(), manifest.version.to_string());
         let mut begun = Begun { problems, upload, offset: 0, total, version };
@@ -434,7 +434,7 @@ impl Inner {
         }
         self.drop_current(); // an idle one
         self.begun.store(true, Ordering::Release);
-        self.forget_slot(&system, &esp, &entries, &slot.uuid, &manifest, baseline)?;
+        self.forget_slot(&system, &esp, &entries, &slot, &manifest, baseline)?;
         let transfer = Transfer::begin(manifest, slot, esp)?;
         let current = Current { upload: begun.upload.clone(), transfer };
         self.show(Some(&current), Instant::now());
@@ -449,7 +449,7 @@ impl Inner {
         system: &System,
         entries: &[BootEntry],
         esp: &Esp,
-        slot_size: u64,
+        slot: &SlotPartition,
         upload: &str,
     ) -> Result<Facts, UpdateError> {
         let denied = system.meta_file().load()?.record::<Denylist>()?.unwrap_or_default().0;
@@ -458,8 +458,8 @@ impl Inner {
         let busy = self.in_use(|current| current.upload != upload);
         Ok(Facts {
             root_hash: self.running.clone(),
-            slot_size,
-            esp_free: esp.free()?,
+            slot_size: slot.size,
+            esp_free: esp.free()?.saturating_add(esp.taken(of_slot(entries, slot).map(|entry| &entry.name))),
             // A machine that was started from outside has no entry that runs, and nothing to be careful about.
             blessed: running.clone().count() == 0 || running.clone().any(|entry| entry.name.tries.is_none()),
             busy,
@@ -474,11 +474,11 @@ impl Inner {
         system: &System,
         esp: &Esp,
         entries: &[BootEntry],
-        uuid: &str,
+        slot: &SlotPartition,
         manifest: &Manifest,
         baseline: Baseline,
     ) -> Result<(), UpdateError> {
-        for entry in entries.iter().filter(|entry| entry.root_hash.partition_uuid() == uuid) {
+        for entry in of_slot(entries, slot) {
             esp.remove(&entry.name)?;
         }
         let pending = PendingUpdate {
@@ -494,4 +494,9 @@ impl Inner {
         };
         Ok(system.meta_file().update(|meta| meta.set_record(&pending))?)
     }
+}
+
+/// The entries that boot what is in this slot.
+fn of_slot<'a>(entries: &'a [BootEntry], slot: &'a SlotPartition) -> impl Iterator<Item = &'a BootEntry> {
+    entries.iter().filter(|entry| entry.root_hash.partition_uuid() == slot.uuid)
 }
