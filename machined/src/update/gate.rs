@@ -1,5 +1,6 @@
 //! The health gate: what a trial boot has to show, and until when. Pure; the controller looks and acts.
 
+use corten_meta::records::PendingUpdate;
 use corten_resources::runtime::{MachineStage, MachineStatus};
 use corten_resources::update::GateCheck;
 
@@ -26,12 +27,32 @@ pub enum Verdict {
 /// How often to look when nothing changes.
 const LOOK_MS: u64 = 2_000;
 
-/// Every check. What was unmet before the update does not count against it; `missing` are services that were ready before
-/// it and are not any more, or not there at all.
+/// How the machine was before the update, as far as the gate asks.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Before {
+    /// It had no config: maintenance is all that it can reach, and that others reach its API there is what counts.
+    pub maintenance: bool,
+    /// What was unmet does not count against the update.
+    pub unmet: Vec<String>,
+    /// Services that were ready.
+    pub ready: Vec<String>,
+}
+
+impl From<PendingUpdate> for Before {
+    fn from(pending: PendingUpdate) -> Self {
+        Self {
+            maintenance: pending.config_generation == 0,
+            unmet: pending.baseline_unmet,
+            ready: pending.baseline_ready,
+        }
+    }
+}
+
+/// Every check. `missing` are services that were ready before the update and are not any more, or not there at all.
 pub fn checks(
     machine: &MachineStatus,
     api: Result<(), String>,
-    before: &[String],
+    before: &Before,
     missing: &[String],
 ) -> Vec<GateCheck> {
     let check = |name: &str, result: Result<(), String>| GateCheck {
@@ -41,9 +62,10 @@ pub fn checks(
     };
     let stage = match machine.stage {
         MachineStage::Running => Ok(()),
+        MachineStage::Maintenance if before.maintenance => Ok(()),
         stage => Err(format!("the machine is {}", stage.as_str())),
     };
-    let unmet = machine.unmet.iter().filter(|unmet| !before.contains(&unmet.name));
+    let unmet = machine.unmet.iter().filter(|unmet| !before.unmet.contains(&unmet.name));
     let unmet = unmet.map(|unmet| {
         let causes = unmet.causes.iter().map(|cause| format!("; {cause}"));
         check(&unmet.name, Err([unmet.reason.clone()].into_iter().chain(causes).collect()))
@@ -111,21 +133,34 @@ mod tests {
             ready: false,
             unmet: vec![unmet("etcd-bootstrapped"), unmet("node-ready")],
         };
-        let checks = checks(&machine, Ok(()), &["etcd-bootstrapped".to_owned()], &[]);
+        let before = Before { unmet: vec!["etcd-bootstrapped".to_owned()], ..Before::default() };
+        let checks = checks(&machine, Ok(()), &before, &[]);
         assert_eq!(failures(&checks), "node-ready: it is not; waits for etcd");
     }
 
     #[test]
     fn a_machine_that_lost_its_config_or_its_network_fails() {
         let machine = MachineStatus { stage: MachineStage::Maintenance, ..MachineStatus::default() };
-        let checks = checks(&machine, Err("no address".into()), &[], &[]);
+        let checks = checks(&machine, Err("no address".into()), &Before::default(), &[]);
         assert_eq!(failures(&checks), "stage: the machine is maintenance; api: no address");
+    }
+
+    #[test]
+    fn a_machine_that_never_had_a_config_is_healthy_when_its_api_answers() {
+        let machine = MachineStatus { stage: MachineStage::Maintenance, ..MachineStatus::default() };
+        let failed = |generation, api| {
+            let pending = PendingUpdate { config_generation: generation, ..PendingUpdate::default() };
+            failures(&checks(&machine, api, &pending.into(), &[]))
+        };
+        assert_eq!(failed(0, Ok(())), "");
+        assert_eq!(failed(0, Err("no address".into())), "api: no address");
+        assert_eq!(failed(7, Ok(())), "stage: the machine is maintenance");
     }
 
     #[test]
     fn a_service_that_is_simply_gone_fails() {
         let machine = MachineStatus { stage: MachineStage::Running, ready: true, unmet: Vec::new() };
-        let checks = checks(&machine, Ok(()), &[], &["kubelet".to_owned()]);
+        let checks = checks(&machine, Ok(()), &Before::default(), &["kubelet".to_owned()]);
         assert!(failures(&checks).starts_with("service kubelet: it was ready before"), "{checks:?}");
     }
 }

@@ -46,6 +46,7 @@ pub(super) fn stage(
         // What came right while the update was written has to stay right.
         pending.baseline_unmet.retain(|name| now.unmet.contains(name));
         pending.baseline_ready.clone_from(&now.ready);
+        pending.config_generation = now.config_generation;
     });
     if told.is_err() {
         // What is told to have failed must not boot; when it cannot be taken away, META still says what it is.

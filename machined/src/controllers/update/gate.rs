@@ -19,7 +19,7 @@ use tokio::sync::Notify;
 use crate::controllers::config;
 use crate::errors::chain;
 use crate::node::{Node, PowerAction, PowerRequest};
-use crate::update::gate::{self, Patience, Verdict};
+use crate::update::gate::{self, Before, Patience, Verdict};
 use crate::update::{drain, probe};
 use crate::versions;
 
@@ -35,6 +35,8 @@ pub struct Gate {
     healthy_since_ms: Option<u64>,
     /// What META said about this boot, asked once.
     by_meta: Option<bool>,
+    /// What META said about the machine before the update, asked once.
+    before: Option<Before>,
     over: bool,
     uncordoned: bool,
 }
@@ -42,18 +44,35 @@ pub struct Gate {
 impl Gate {
     /// Guards the trial of `node`.
     pub fn new(node: &Node) -> Self {
-        Self { node: node.clone(), healthy_since_ms: None, by_meta: None, over: false, uncordoned: false }
+        Self {
+            node: node.clone(),
+            healthy_since_ms: None,
+            by_meta: None,
+            before: None,
+            over: false,
+            uncordoned: false,
+        }
+    }
+
+    /// A META that cannot be read makes the gate stricter, never easier; it is asked again then.
+    async fn before(&mut self) -> Before {
+        if self.before.is_none() {
+            self.before = self.node.updates.pending().await.ok().map(|pending| match pending {
+                Some(pending) => pending.into(),
+                None => Before::default(),
+            });
+        }
+        self.before.clone().unwrap_or_default()
     }
 
     async fn trial(&mut self, ctx: &Context) -> Result<Next, BoxError> {
         let machine =
             ctx.get::<MachineStatus>(MACHINE).map(|machine| machine.spec.clone()).unwrap_or_default();
-        // A META that cannot be read makes the gate stricter, never easier.
-        let pending = self.node.updates.pending().await.ok().flatten().unwrap_or_default();
+        let before = self.before().await;
         let api = probe::api(&addresses(ctx)).await;
-        let mut missing = pending.baseline_ready;
+        let mut missing = before.ready.clone();
         missing.retain(|service| !ctx.get::<ServiceStatus>(service).is_some_and(|status| status.spec.ready));
-        let checks = gate::checks(&machine, api, &pending.baseline_unmet, &missing);
+        let checks = gate::checks(&machine, api, &before, &missing);
         let (now, patience) = (versions::uptime_ms(), patience(ctx));
         let failures = gate::failures(&checks);
         self.healthy_since_ms = if failures.is_empty() { self.healthy_since_ms.or(Some(now)) } else { None };
