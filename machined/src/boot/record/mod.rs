@@ -14,11 +14,12 @@ mod tests;
 
 use std::fs::File;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::time::{SystemTime, UNIX_EPOCH};
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use camino::{Utf8Path, Utf8PathBuf};
 use corten_meta::boot::{BootRecord, Ring, RingError, Slot};
 use corten_meta::{MetaError, MetaFile};
+use tokio::sync::watch;
 
 use super::pstore;
 use crate::kernel_ring::KernelRing;
@@ -52,6 +53,8 @@ pub enum RecordError {
 pub struct Recorder {
     kernel_log: KernelRing,
     inner: Arc<Mutex<Inner>>,
+    /// Whether the beginning is over, however it went.
+    begun: watch::Sender<bool>,
 }
 
 #[derive(Debug, Default)]
@@ -64,7 +67,7 @@ struct Inner {
 impl Recorder {
     /// A recorder that has not begun.
     pub fn new(kernel_log: KernelRing) -> Self {
-        Self { kernel_log, inner: Arc::default() }
+        Self { kernel_log, inner: Arc::default(), begun: watch::Sender::new(false) }
     }
 
     /// Begins this boot's record on the META partition at `path`, and first completes that of the boot before.
@@ -74,6 +77,14 @@ impl Recorder {
     pub async fn begin(&self, path: &Utf8Path) -> Result<(), RecordError> {
         let path = path.to_owned();
         self.blocking(move |recorder| recorder.begin_blocking(&path, pstore::DIR.into())).await
+    }
+
+    /// Waits until the beginning is over, at most so long. What the kernel left of the boot before is in its record then;
+    /// before, the records do not say how it ended.
+    pub async fn begun(&self, limit: Duration) {
+        let mut begun = self.begun.subscribe();
+        // The sender is ours, so all that can end the waiting early is the time.
+        let _ = tokio::time::timeout(limit, begun.wait_for(|begun| *begun)).await;
     }
 
     /// Refreshes the record. `ended` stays what it was when it is `None`. Does nothing when there is no record.
@@ -219,13 +230,15 @@ fn now_unix_ms() -> i64 {
 
 /// Begins the record on the META partition of `disk`, in the background: a boot does not wait for it.
 pub async fn begin(recorder: Recorder, disk: Option<String>) {
-    let Some(disk) = disk else { return };
-    let path: Option<Utf8PathBuf> = tokio::task::spawn_blocking(move || meta_of(&disk)).await.ok().flatten();
-    let begun = match path {
-        Some(path) => recorder.begin(&path).await,
-        None => Err(RecordError::NoMeta),
-    };
-    if let Err(error) = begun {
+    if let Some(disk) = disk
+        && let Err(error) = begin_on(&recorder, disk).await
+    {
         tracing::warn!(error = crate::errors::chain(&error), "this boot is not recorded");
     }
+    recorder.begun.send_replace(true);
+}
+
+async fn begin_on(recorder: &Recorder, disk: String) -> Result<(), RecordError> {
+    let path: Option<Utf8PathBuf> = tokio::task::spawn_blocking(move || meta_of(&disk)).await.ok().flatten();
+    recorder.begin(&path.ok_or(RecordError::NoMeta)?).await
 }

@@ -41,6 +41,22 @@ impl Bench {
     }
 }
 
+#[tokio::test(start_paused = true)]
+async fn whoever_wants_the_records_waits_until_the_beginning_is_over_but_not_for_ever() {
+    let recorder = Recorder::new(KernelRing::default());
+    let waiting = |limit| {
+        let recorder = recorder.clone();
+        tokio::spawn(async move { recorder.begun(Duration::from_secs(limit)).await })
+    };
+    let (patient, impatient) = (waiting(3600), waiting(5));
+    impatient.await.unwrap();
+    assert!(!patient.is_finished());
+    begin(recorder.clone(), Some("no such disk".to_owned())).await;
+    patient.await.unwrap();
+    waiting(3600).await.unwrap();
+    begin(Recorder::new(KernelRing::default()), None).await;
+}
+
 #[tokio::test]
 async fn a_record_is_begun_refreshed_and_ended_once() {
     let bench = Bench::new();

@@ -24,6 +24,9 @@ use crate::versions;
 /// A machine that does not get ready is looked at then.
 const LATEST: Duration = Duration::from_secs(90);
 
+/// For the record of this boot to begin: how the last one ended is known then.
+const RECORDER: Duration = Duration::from_secs(30);
+
 /// Lines of the kernel's log that are kept of a failed update.
 const LAST_LINES: usize = 40;
 
@@ -47,6 +50,7 @@ impl Slots {
             self.settled = true;
             return Ok(());
         }
+        self.node.recorder.begun(RECORDER).await;
         let records = self.node.recorder.previous().await.unwrap_or_default();
         let outcome = {
             let running = self.node.updates.running().to_owned();
