@@ -145,7 +145,7 @@ fn start(early: boot::Early) -> std::io::Result<Running> {
     node.started_from = StartedFrom { disk: early.root_disk, medium: early.medium };
     node.updates = Updates::new(node.started_from.disk.clone());
     if node.started_from.medium.is_some() {
-        node.installs = Installs::new(Arc::new(Disks));
+        node.installs = Installs::new(Arc::new(Disks), node.store.clone());
     }
     let (controllers, stop) = watch::channel(false);
     let modules = early.modules;

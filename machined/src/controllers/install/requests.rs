@@ -3,8 +3,12 @@
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
+use corten_resources::install::InstallStatus;
+use corten_resources::runtime::MACHINE;
+use corten_store::Store;
 use tokio::sync::Notify;
 
+use super::controller::{NAME, begun};
 use super::engine::{Engine, Job};
 
 /// An installation runs already.
@@ -16,6 +20,7 @@ pub struct Running;
 #[derive(Debug, Clone)]
 pub struct Installs {
     engine: Arc<dyn Engine>,
+    store: Store,
     next: Arc<Mutex<Option<Job>>>,
     busy: Arc<AtomicBool>,
     asked: Arc<Notify>,
@@ -23,14 +28,14 @@ pub struct Installs {
 
 impl Default for Installs {
     fn default() -> Self {
-        Self::new(Arc::new(super::engine::Absent))
+        Self::new(Arc::new(super::engine::Absent), Store::new())
     }
 }
 
 impl Installs {
-    /// Installs with `engine`.
-    pub fn new(engine: Arc<dyn Engine>) -> Self {
-        Self { engine, next: Arc::default(), busy: Arc::default(), asked: Arc::default() }
+    /// Installs with `engine`, and tells of it in `store`.
+    pub fn new(engine: Arc<dyn Engine>, store: Store) -> Self {
+        Self { engine, store, next: Arc::default(), busy: Arc::default(), asked: Arc::default() }
     }
 
     /// Chooses and writes disks.
@@ -38,7 +43,8 @@ impl Installs {
         Arc::clone(&self.engine)
     }
 
-    /// Starts an installation; returns at once.
+    /// Starts an installation; returns at once. The status says so already then: whoever watches it from here on must not
+    /// take the end of the last installation for that of this one.
     ///
     /// # Errors
     /// When one runs.
@@ -46,6 +52,10 @@ impl Installs {
         if self.busy.swap(true, Ordering::AcqRel) {
             return Err(Running);
         }
+        let medium = self.store.get::<InstallStatus>(MACHINE).map(|status| status.spec.medium.clone());
+        let status = begun(&medium.unwrap_or_default(), &job);
+        // The controller writes it again, and tells when it cannot.
+        let _ = self.store.put::<InstallStatus>(NAME, MACHINE, status);
         *self.next.lock().unwrap_or_else(PoisonError::into_inner) = Some(job);
         self.asked.notify_one();
         Ok(())

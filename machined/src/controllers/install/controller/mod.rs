@@ -1,6 +1,6 @@
 //! Runs installations, and tells how far they are.
 //!
-//! Reads nothing but what it is asked for; owns `InstallStatus`.
+//! Reads nothing but what it is asked for; owns `InstallStatus`, whose first words [`Installs::start`] writes in its name.
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -18,6 +18,8 @@ use super::{BoxError, Installs, state};
 use crate::errors::chain;
 use crate::node::{Power, PowerRequest};
 
+/// Of the controller, which owns the status.
+pub(super) const NAME: &str = "install/install";
 /// Between two updates of the status.
 const TELL: Duration = Duration::from_millis(500);
 /// A disk that takes nothing for so long is not waited for. Its own timeouts are shorter: 30 s for a SCSI command.
@@ -84,7 +86,7 @@ impl Installation {
 
 impl Controller for Installation {
     fn name(&self) -> &'static str {
-        "install/install"
+        NAME
     }
 
     fn inputs(&self) -> &'static [&'static str] {
@@ -112,7 +114,6 @@ impl Controller for Installation {
         ctx.put::<InstallStatus>(MACHINE, status.clone())?;
         tracing::info!(disk = status.disk, "installing");
         let outcome = self.install(ctx, job, &mut status).await;
-        drop(busy);
         let status = ended(status, outcome);
         let finished = status.phase == InstallPhase::Finished;
         if finished {
@@ -121,6 +122,8 @@ impl Controller for Installation {
             tracing::error!(disk = status.disk, error = status.error, "the installation failed");
         }
         ctx.put::<InstallStatus>(MACHINE, status)?;
+        // Only now: the next one has its own status from its start on.
+        drop(busy);
         if finished {
             self.power.ask(PowerRequest::default());
         }
@@ -128,7 +131,8 @@ impl Controller for Installation {
     }
 }
 
-fn begun(medium: &str, job: &Job) -> InstallStatus {
+/// The status when it begins.
+pub(super) fn begun(medium: &str, job: &Job) -> InstallStatus {
     InstallStatus {
         phase: InstallPhase::Running,
         medium: medium.to_owned(),

@@ -57,7 +57,7 @@ struct Bench {
 fn bench(engine: Broken) -> Bench {
     let store = Store::new();
     corten_resources::register_all(&store);
-    let (installs, power) = (Installs::new(Arc::new(engine)), Power::default());
+    let (installs, power) = (Installs::new(Arc::new(engine), store.clone()), Power::default());
     let reaper = Reaper::start().unwrap();
     let controller = Installation::new(installs.clone(), reaper, power.clone(), Some("sr0".into()));
     let context = Context::new(store, "install/install", &[], controller.outputs());
@@ -85,6 +85,8 @@ async fn a_failure_is_told_with_its_cause_and_it_can_be_started_again() {
     for _ in 0..2 {
         bench.installs.start(job()).unwrap();
         assert_eq!(bench.installs.start(job()), Err(Running));
+        // Whoever watches now does not see how the one before ended.
+        assert_eq!(status(&bench).phase, InstallPhase::Running);
         bench.controller.reconcile(&bench.context).await.unwrap();
         let status = status(&bench);
         assert_eq!((status.phase, status.disk.as_str()), (InstallPhase::Failed, "/dev/vdx"));
