@@ -2,7 +2,7 @@
 
 use std::{io::Read as _, time::Duration};
 
-use corten_api::v1;
+use corten_api::{codes, v1};
 use corten_client::Client;
 use tokio::{
     sync::mpsc,
@@ -69,13 +69,19 @@ pub(super) async fn send(
             Ok(None) => {
                 CommandError::other(format!("send the bundle to {}", node.name()), "the transfer ended early")
             }
-            Err(error) if is_away(&error) => error,
+            Err(error) if is_away(&error) || is_broken_off(&error) => error,
             Err(error) => return Err(error),
         };
         let Some(pause) = retry.pause() else { return Err(error) };
         meter.say(&format!("the transfer broke at {}: {error}; going on soon", bytes(retry.reached)));
         sleep(pause).await;
     }
+}
+
+/// The node has another part of the bundle than we thought, or none any more: it tells where to go on when it is asked again.
+fn is_broken_off(error: &CommandError) -> bool {
+    let CommandError::Client(error) = error else { return false };
+    error.problem.code() == codes::UPDATE_TRANSFER
 }
 
 /// One connection's worth; nothing when the node has not got all of it.
@@ -177,6 +183,7 @@ impl Retry {
 mod tests {
     use std::cell::{Cell, RefCell};
 
+    use corten_api::error::{ErrorDetail, with_detail};
     use corten_client::{ClientError, Problem};
 
     use super::*;
@@ -187,6 +194,8 @@ mod tests {
     #[derive(Default)]
     struct Flaky {
         breaks_after: usize,
+        /// It says that the next piece is not the one that it waits for.
+        refuses: bool,
         payload: RefCell<Vec<u8>>,
         begun: Cell<u32>,
         problems: Vec<v1::UpdateProblem>,
@@ -220,6 +229,14 @@ mod tests {
             }
             let offset = self.payload.borrow().len();
             if offset < PAYLOAD {
+                if self.refuses {
+                    let detail =
+                        ErrorDetail { code: codes::UPDATE_TRANSFER.to_owned(), ..Default::default() };
+                    let status = with_detail("the piece begins elsewhere", detail.clone());
+                    let (code, message) = (status.code(), status.message().to_owned());
+                    let problem = Problem::Status { code, message, detail: Box::new(detail) };
+                    return Err(ClientError { node: "n1".to_owned(), problem }.into());
+                }
                 let problem = Problem::Broken { cause: "reset by peer".to_owned() };
                 return Err(ClientError { node: "n1".to_owned(), problem }.into());
             }
@@ -239,11 +256,13 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn a_broken_transfer_goes_on_where_it_was() {
-        let node = Flaky { breaks_after: 1, ..Flaky::default() };
-        let (payload, result) = sent(&node).await;
-        assert_eq!(result.unwrap(), "u1");
-        assert!(*node.payload.borrow() == payload);
-        assert_eq!(node.begun.get(), 4, "once for each chunk");
+        for refuses in [false, true] {
+            let node = Flaky { breaks_after: 1, refuses, ..Flaky::default() };
+            let (payload, result) = sent(&node).await;
+            assert_eq!(result.unwrap(), "u1");
+            assert!(*node.payload.borrow() == payload);
+            assert_eq!(node.begun.get(), 4, "once for each chunk");
+        }
     }
 
     #[tokio::test(start_paused = true)]
