@@ -1,7 +1,8 @@
 //! Renders chronyd's configuration and owns its `ServiceSpec`.
 //!
 //! Config wins over DHCP, and DHCP over the public pool. chronyd keeps the drift of the clock on EPHEMERAL, so it starts
-//! when that is mounted, or when it is known that it will not be. Nothing waits for the clock to be right.
+//! when that is mounted, or when it is known that it will not be: it failed, or the system runs from an install medium,
+//! where the clock matters to the machine that is installed. Nothing waits for the clock to be right.
 
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -10,9 +11,10 @@ use corten_constants::{ids, labels};
 use corten_controller::{BoxError, Context, Controller, Next};
 use corten_resources::block::{VolumePhase, VolumeStatus};
 use corten_resources::config::{ConfigSourceStatus, MachineConfig};
+use corten_resources::install::InstallStatus;
 use corten_resources::network::TimeServerSpec;
-use corten_resources::runtime::{CgroupLimits, Directory, ServiceSpec};
-use corten_store::Kind;
+use corten_resources::runtime::{CgroupLimits, Directory, MACHINE, ServiceSpec};
+use corten_store::{Kind, Store};
 
 use crate::controllers::network::file::write_if_changed;
 use crate::digest::sha256;
@@ -35,7 +37,13 @@ impl Controller for ChronyController {
     }
 
     fn inputs(&self) -> &'static [&'static str] {
-        &[TimeServerSpec::NAME, VolumeStatus::NAME, MachineConfig::NAME, ConfigSourceStatus::NAME]
+        &[
+            TimeServerSpec::NAME,
+            VolumeStatus::NAME,
+            MachineConfig::NAME,
+            ConfigSourceStatus::NAME,
+            InstallStatus::NAME,
+        ]
     }
 
     fn outputs(&self) -> &'static [&'static str] {
@@ -43,15 +51,7 @@ impl Controller for ChronyController {
     }
 
     async fn reconcile(&mut self, ctx: &Context) -> Result<Next, BoxError> {
-        // Before the config is known, it is not known whom to ask.
-        let decided = ctx.get::<MachineConfig>(MachineConfig::ACTIVE).is_some()
-            || ctx.get::<ConfigSourceStatus>("all").is_some();
-        let phase = ctx.get::<VolumeStatus>(labels::EPHEMERAL).map(|volume| volume.spec.phase);
-        let drift = match phase {
-            Some(VolumePhase::Mounted | VolumePhase::Unmounted) if decided => true,
-            Some(VolumePhase::Failed) => false,
-            _ => return Ok(Next::Wait),
-        };
+        let Some(drift) = drift(ctx.store()) else { return Ok(Next::Wait) };
         let specs: Vec<TimeServerSpec> =
             ctx.list::<TimeServerSpec>().iter().map(|spec| spec.spec.clone()).collect();
         let servers = wanted(specs);
@@ -61,6 +61,21 @@ impl Controller for ChronyController {
         let services = servers.map(|servers| (SERVICE.to_owned(), service(&render(&servers, drift), drift)));
         ctx.sync_owned::<ServiceSpec>(services.into_iter().collect::<BTreeMap<_, _>>())?;
         Ok(Next::Wait)
+    }
+}
+
+/// Whether there is a place for the drift of the clock; none while it is too early to start.
+fn drift(store: &Store) -> Option<bool> {
+    // Before the config is known, it is not known whom to ask.
+    let decided = store.get::<MachineConfig>(MachineConfig::ACTIVE).is_some()
+        || store.get::<ConfigSourceStatus>("all").is_some();
+    let on_medium = store.get::<InstallStatus>(MACHINE).is_some();
+    let phase = store.get::<VolumeStatus>(labels::EPHEMERAL).map(|volume| volume.spec.phase);
+    match phase {
+        Some(VolumePhase::Mounted | VolumePhase::Unmounted) if decided => Some(true),
+        Some(VolumePhase::Failed) => Some(false),
+        None if decided && on_medium => Some(false),
+        _ => None,
     }
 }
 
@@ -144,6 +159,26 @@ mod tests {
         check(&[dhcp.clone(), spec(Layer::Config, &[], true)], Some(&["10.0.2.4"]));
         check(&[dhcp.clone(), spec(Layer::Config, &[], false)], None);
         check(&[], Some(&[]));
+    }
+
+    #[test]
+    fn it_starts_with_ephemeral_and_without_on_a_medium() {
+        let store = Store::new();
+        let volume = |phase| {
+            let status = VolumeStatus { phase, ..VolumeStatus::default() };
+            store.put::<VolumeStatus>("test", labels::EPHEMERAL, status).unwrap();
+        };
+        assert_eq!(drift(&store), None);
+        store.put::<InstallStatus>("test", MACHINE, InstallStatus::default()).unwrap();
+        assert_eq!(drift(&store), None, "the sources of a config were not asked yet");
+        store.put::<ConfigSourceStatus>("test", "all", ConfigSourceStatus::default()).unwrap();
+        assert_eq!(drift(&store), Some(false), "an install medium has no volumes");
+        store.destroy::<InstallStatus>("test", MACHINE).unwrap();
+        assert_eq!(drift(&store), None);
+        volume(VolumePhase::Mounted);
+        assert_eq!(drift(&store), Some(true));
+        volume(VolumePhase::Failed);
+        assert_eq!(drift(&store), Some(false));
     }
 
     #[test]
