@@ -1,6 +1,10 @@
 //! Where a node's API is: `host`, `host:port`, `2001:db8::1`, `[2001:db8::1]:port`.
 
-use std::{fmt, net::IpAddr, str::FromStr};
+use std::{
+    fmt,
+    net::{IpAddr, SocketAddr},
+    str::FromStr,
+};
 
 use corten_constants::ports;
 use rustls::pki_types::ServerName;
@@ -33,6 +37,13 @@ impl Target {
 
     pub(crate) fn server_name(&self) -> ServerName<'static> {
         self.name.clone()
+    }
+}
+
+impl From<SocketAddr> for Target {
+    fn from(address: SocketAddr) -> Self {
+        let (ip, port) = (address.ip(), address.port());
+        Self { host: ip.to_string(), port, name: ip.into() }
     }
 }
 

@@ -230,6 +230,12 @@ async fn who(client: &Client) -> String {
 }
 
 #[tokio::test]
+async fn whoever_only_asks_whether_it_answers_needs_no_certificate() {
+    let fixture = Fixture::new().await;
+    crate::update::probe::api(&[fixture.address.parse().unwrap()]).await.unwrap();
+}
+
+#[tokio::test]
 async fn the_caller_is_told_to_machined_and_cannot_be_forged() {
     let fixture = Fixture::new().await;
     let client = fixture.connect(&fixture.context("alice b", "os:reader")).await.unwrap();
@@ -320,6 +326,7 @@ async fn maintenance_is_anonymous_pinned_and_named_to_those_with_a_context() {
     }
     fixture.stand_in();
     fixture.start(false);
+    crate::update::probe::api(&[fixture.address.parse().unwrap()]).await.unwrap();
     let problem = fixture.problem(&fixture.context("a", "os:admin")).await;
     let Problem::Maintenance { fingerprint: Some(fingerprint) } = problem else { panic!("{problem:?}") };
     let options = ClientOptions::default;

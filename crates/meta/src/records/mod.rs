@@ -7,7 +7,6 @@ mod denied;
 mod failure;
 mod pending;
 mod reset;
-mod slots;
 #[cfg(test)]
 mod tests;
 
@@ -19,7 +18,6 @@ pub use denied::{Denied, Denylist};
 pub use failure::FailedUpdate;
 pub use pending::{PendingUpdate, Phase};
 pub use reset::LastReset;
-pub use slots::{SlotConfig, SlotConfigs};
 
 use crate::error::MetaError;
 use crate::map::Meta;

@@ -40,7 +40,6 @@ fn fields_of_a_newer_version_survive_in_every_record() {
     survives::<PendingUpdate>(json!({"version": "1.2.0", "phase": "staged", "soak": {"seconds": 5}}));
     survives::<Denylist>(json!([{"version": "1.2.0", "reason": "panic", "ticket": [1, 2]}]));
     survives::<FailedUpdate>(json!({"version": "1.2.0", "tries": 3, "culprit": "kubelet"}));
-    survives::<SlotConfigs>(json!({"ab12": {"generation": 4, "digest": "cd", "format": 2}}));
     survives::<LastReset>(json!({"volumes": ["STATE"], "operator": "ann"}));
 }
 
