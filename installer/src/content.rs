@@ -55,8 +55,10 @@ fn try_look<D: Device + ?Sized>(device: &D) -> io::Result<Content> {
         other => io::Error::other(other),
     })?;
     Ok(match (mark, table) {
-        // Power was cut when the table was there and the mark was not erased.
-        (Some(disk), Some(table)) if table.guid == disk => describe(device, &table),
+        // Power was cut when the disk was bootable and the mark was not erased.
+        (Some(disk), Some(table)) if table.guid == disk && version(device, &table).is_some() => {
+            describe(device, &table)
+        }
         (Some(_), _) => Content::Unfinished,
         (None, Some(table)) => describe(device, &table),
         (None, None) => unpartitioned(device)?,
@@ -148,14 +150,14 @@ mod tests {
     }
 
     #[test]
-    fn a_mark_counts_unless_its_own_table_is_there() {
+    fn a_mark_counts_as_long_as_the_disk_does_not_boot() {
         let marked = |disk: FlakyDisk| {
             marker::write(&disk, Uuid::from_u128(7)).unwrap();
             look(&disk)
         };
         assert_eq!(marked(disk()), Content::Unfinished);
         assert_eq!(marked(with_table("old", 8)), Content::Unfinished);
-        assert_eq!(marked(with_table("new", 7)).to_string(), "gpt with partitions new");
+        assert_eq!(marked(with_table("new", 7)), Content::Unfinished, "it does not boot yet");
     }
 
     #[test]

@@ -1,7 +1,7 @@
 //! Disks: what a system disk holds, which disk to take, and how it is written.
 //!
 //! ```text
-//! selector ─ content ─ install::Plan ─ install::run: mark ─ erase ─ slot, esp ─ read back ─ table
+//! selector ─ content ─ install::Plan ─ install::write: mark ─ erase ─ slot, esp ─ read back ─ table ─ bootable
 //! ```
 //! The image build and the node write disks with the same code. Everything goes through [`device::Device`], in an order
 //! that survives a power cut at any write: a disk is either marked as unfinished or complete. It does not know what

@@ -7,8 +7,8 @@
 //!     12     16  identity of the disk that will be in its table
 //!     28     32  SHA-256 of the bytes before
 //! ```
-//! It is on the medium before anything else is changed, and is erased when the table is there. When power is cut in between
-//! these two, the identity tells that the installation was complete.
+//! It is on the medium before anything else is changed, and is erased when the disk boots. When power is cut in between
+//! these two, the identity tells that what boots is what was installed.
 
 use std::io;
 

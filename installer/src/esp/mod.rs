@@ -108,6 +108,14 @@ impl Volume {
         Ok(volume)
     }
 
+    /// Takes the first bytes out of the volume and leaves zeros: without them it is none.
+    pub(crate) fn hold_back(&mut self, length: usize) -> Vec<u8> {
+        let first = self.pieces.get_mut(&0).and_then(|piece| piece.get_mut(..length)).unwrap_or_default();
+        let held = first.to_vec();
+        first.fill(0);
+        held
+    }
+
     /// Offset and bytes of all that was written, in order.
     pub(crate) fn pieces(&self) -> impl Iterator<Item = (u64, &[u8])> {
         self.pieces.iter().map(|(number, bytes)| (number * PIECE, bytes.as_slice()))

@@ -1,11 +1,13 @@
 //! Writes a system to a disk.
 //!
 //! ```text
-//! mark ─ erase ─ write-root ─ write-esp ─ erase-meta ─ verify ─ write-table ─ finish
+//! mark ─ erase ─ write-root ─ write-esp ─ erase-meta ─ verify ─ write-table ─ ( what the caller adds ) ─ finish
 //! ```
-//! The mark is on the medium before anything else is changed, and the table is written when all the rest was read back. So
-//! wherever power is cut, the disk is marked as unfinished and has no table, or it is complete; and the installation can be
-//! started again from its beginning. A disk that held a system before is that system until the mark is there.
+//! The mark is on the medium before anything else is changed, and the table is written when all the rest was read back. The
+//! first sector of the EFI partition is held back until the very end: without it no firmware finds a file system there,
+//! and it is a single write. So wherever power is cut, the disk is marked as unfinished and does not boot, or it is
+//! complete, with what the caller added; and the installation can be started again from its beginning. A disk that held a
+//! system before is that system until the mark is there.
 
 mod plan;
 
@@ -55,7 +57,7 @@ pub enum Step {
     Verify,
     /// The partition table is written.
     WriteTable,
-    /// The mark is taken away.
+    /// The disk becomes bootable, and the mark is taken away.
     Finish,
 }
 
@@ -138,6 +140,37 @@ pub enum InstallError {
     GivenUp,
 }
 
+/// A disk that holds everything and does not boot yet.
+#[derive(Debug)]
+#[must_use = "the disk does not boot before it is made bootable"]
+pub struct Written {
+    /// The first sector of the EFI partition, and where it belongs.
+    sector: Vec<u8>,
+    at: u64,
+}
+
+impl Written {
+    /// Makes the disk bootable: the end of the installation.
+    ///
+    /// # Errors
+    /// When the disk fails or gives other bytes back, or `report` says no.
+    pub fn make_bootable<D: Device + ?Sized>(
+        &self,
+        device: &D,
+        report: Report<'_>,
+    ) -> Result<(), InstallError> {
+        let mut writer = Writer { device, report, step: Step::Finish };
+        writer.step(Step::Finish, |device| {
+            device.write_at(&self.sector, self.at)?;
+            device.sync()
+        })?;
+        if !writer.reads_back(&self.sector, self.at)? {
+            return Err(InstallError::Differs("the EFI partition"));
+        }
+        marker::erase(device).map_err(|error| InstallError::Disk(Step::Finish, error))
+    }
+}
+
 /// Installs. It can be started again after any failure.
 ///
 /// # Errors
@@ -148,6 +181,20 @@ pub fn run<D: Device + ?Sized>(
     source: Source<'_>,
     report: Report<'_>,
 ) -> Result<(), InstallError> {
+    write(device, plan, source, report)?.make_bootable(device, report)
+}
+
+/// Installs all but the end: what belongs on the disk before it may boot can be added now. It can be started again after any
+/// failure.
+///
+/// # Errors
+/// When something does not fit, the disk fails or gives other bytes back, or `report` says no.
+pub fn write<D: Device + ?Sized>(
+    device: &D,
+    plan: &Plan,
+    source: Source<'_>,
+    report: Report<'_>,
+) -> Result<Written, InstallError> {
     if (plan.size, plan.sector_size) != (device.size(), device.sector_size()) {
         return Err(InstallError::OtherDisk { planned: plan.size, found: device.size() });
     }
@@ -158,7 +205,8 @@ pub fn run<D: Device + ?Sized>(
         let (image, slot) = (source.root_size, slot.capacity());
         return Err(InstallError::Root(SlotError::TooLarge { image, slot }));
     }
-    let volume = Volume::with_files(efi.end - efi.start, source.esp).map_err(InstallError::Esp)?;
+    let mut volume = Volume::with_files(efi.end - efi.start, source.esp).map_err(InstallError::Esp)?;
+    let sector = volume.hold_back(device.sector_size().length());
 
     let mut writer = Writer { device, report, step: Step::Mark };
     writer.step(Step::Mark, |device| marker::write(device, plan.table.guid))?;
@@ -169,7 +217,7 @@ pub fn run<D: Device + ?Sized>(
     writer.verify(&slot, source.root_size, &hash, &volume, efi.start)?;
     writer.begin(Step::WriteTable, 0)?;
     plan.table.write(device)?;
-    writer.step(Step::Finish, marker::erase)
+    Ok(Written { sector, at: efi.start })
 }
 
 impl Plan {
@@ -279,19 +327,23 @@ impl<D: Device + ?Sized> Writer<'_, '_, D> {
         }
         let mut done = size;
         for (at, piece) in volume.pieces() {
-            let range = esp + at..esp + at + piece.len() as u64;
-            let mut found = vec![0; piece.len()];
-            self.device
-                .forget(range.clone())
-                .and_then(|()| self.device.read_at(&mut found, range.start))
-                .map_err(|error| InstallError::Disk(Step::Verify, error))?;
-            if found != piece {
+            if !self.reads_back(piece, esp + at)? {
                 return Err(InstallError::Differs("the EFI partition"));
             }
             done += piece.len() as u64;
             self.tell(done, total)?;
         }
         Ok(())
+    }
+
+    /// Whether the medium gives these bytes back.
+    fn reads_back(&self, bytes: &[u8], at: u64) -> Result<bool, InstallError> {
+        let mut found = vec![0; bytes.len()];
+        self.device
+            .forget(at..at + bytes.len() as u64)
+            .and_then(|()| self.device.read_at(&mut found, at))
+            .map_err(|error| InstallError::Disk(self.step, error))?;
+        Ok(found == bytes)
     }
 }
 

@@ -54,7 +54,21 @@ impl System {
         let esp: &[(&str, &[u8])] = &[("EFI/BOOT/BOOTX64.EFI", LOADER), (&entry, &self.root[..200_000])];
         let mut root = self.root.as_slice();
         let source = Source { root: &mut root, root_size: self.root.len() as u64, esp };
-        run(disk, &self.plan(disk), source, report)
+        let plan = self.plan(disk);
+        let written = write(disk, &plan, source, report)?;
+        let added = disk.write_at(&self.config(), Self::state(disk)).and_then(|()| disk.sync());
+        added.map_err(|error| InstallError::Disk(Step::WriteTable, error))?;
+        written.make_bootable(disk, report)
+    }
+
+    /// What the caller adds before the disk may boot, and where.
+    fn config(&self) -> Vec<u8> {
+        format!("config of {}", self.version).into_bytes()
+    }
+
+    fn state(disk: &FlakyDisk) -> u64 {
+        let extents = crate::layout::place(disk.size()).unwrap();
+        extents.iter().find(|extent| extent.spec.label == labels::STATE).unwrap().start
     }
 
     /// Whether the whole of it is on a disk with this table.
@@ -65,6 +79,11 @@ impl System {
         if found != Hash::from(Sha256::digest(&self.root))
             || table.find("ROOT-A").unwrap().guid != self.uuid()
         {
+            return false;
+        }
+        let mut config = self.config();
+        disk.read_at(&mut config, Self::state(disk)).unwrap();
+        if config != self.config() {
             return false;
         }
         let options = fatfs::FsOptions::new().update_accessed_date(false);
@@ -136,8 +155,14 @@ fn the_same_seed_makes_the_same_bytes() {
     assert!(install() == install());
 }
 
+/// Whether firmware finds something to start.
+fn boots(disk: &FlakyDisk, table: &Table) -> bool {
+    let efi = table.find("EFI").map(Partition::range);
+    efi.is_some_and(|efi| crate::esp::entries(disk, efi).is_ok())
+}
+
 /// At every write of an installation, on an empty disk, on one of others and on one with an older system: what the firmware
-/// finds is a whole system or none, what we find is what it was before, ours to go on with, or complete; and a second
+/// finds is a whole system with its config or none, what we find is what it was before, ours to go on with, or complete; and a second
 /// attempt succeeds.
 #[test]
 fn wherever_power_is_cut_the_disk_is_marked_or_complete() {
@@ -159,7 +184,7 @@ fn wherever_power_is_cut_the_disk_is_marked_or_complete() {
             let complete = found == Content::Corten { version: Some("2.0.0".into()) };
             assert!(untouched || complete || found == Content::Unfinished, "{found} at {cut}, seed {seed}");
             // The firmware does not know our mark.
-            if let Some(table) = Table::read(&disk).unwrap().filter(|table| table.find("ROOT-A").is_some()) {
+            if let Some(table) = Table::read(&disk).unwrap().filter(|table| boots(&disk, table)) {
                 let whole = [&old, &new].iter().any(|system| system.is_on(&disk, &table));
                 assert!(whole, "a damaged system at {cut}, seed {seed}");
             }

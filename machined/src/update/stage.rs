@@ -48,9 +48,11 @@ pub(super) fn stage(
         pending.baseline_ready.clone_from(&now.ready);
         pending.config_generation = now.config_generation;
     });
-    // What is told to have failed must not boot.
-    told.or_else(|error| esp.remove(&name).map_err(UpdateError::from).and(Err(error)))?;
-    Ok(name)
+    if told.is_err() {
+        // What is told to have failed must not boot; when it cannot be taken away, META still says what it is.
+        let _ = esp.remove(&name);
+    }
+    told.map(|()| name)
 }
 
 /// Gives the slot's partition the UUID by which the new kernel finds it.

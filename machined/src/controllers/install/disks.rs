@@ -9,7 +9,7 @@ use corten_constants::paths;
 use corten_sys::block::{self, Disk};
 use corten_sys::mount;
 use installer::content;
-use installer::device;
+use installer::device::{self, Device as _};
 use installer::entry::EntryName;
 use installer::install::{self as writer, Identities, Plan, Source};
 use installer::selector::{self, DiskFacts, NoChoice, Selector};
@@ -17,7 +17,7 @@ use installer::{esp, slot};
 use serde::Deserialize;
 
 use super::BoxError;
-use super::engine::{Chosen, Engine, Moment, NotChosen, Report};
+use super::engine::{Chosen, Engine, Finish, Moment, NotChosen, Report};
 
 /// Folder on the medium with what is installed.
 const FOLDER: &str = "corten";
@@ -55,7 +55,7 @@ impl Engine for Disks {
         })
     }
 
-    fn write(&self, chosen: &Chosen, report: Report<'_>) -> Result<(), BoxError> {
+    fn write(&self, chosen: &Chosen, report: Report<'_>) -> Result<Finish, BoxError> {
         let about = about()?;
         let device = device::Disk::open(&chosen.disk.path, chosen.disk.sector_size.try_into()?)?;
         let plan = plan(&facts(&chosen.disk, ""))?;
@@ -67,14 +67,18 @@ impl Engine for Disks {
         let mut root = File::open(folder.join("root.img"))?;
         let root_size = root.metadata()?.len();
         let source = Source { root: &mut root, root_size, esp: files };
-        writer::run(&device, &plan, source, &mut |progress| {
+        let written = writer::write(&device, &plan, source, &mut |progress| {
             let moment = Moment { step: progress.step.name(), done: progress.done, total: progress.total };
             match report(moment) {
                 Ok(()) => ControlFlow::Continue(()),
                 Err(_) => ControlFlow::Break(()),
             }
         })?;
-        Ok(())
+        let (path, sectors) = (chosen.disk.path.clone(), device.sector_size());
+        Ok(Box::new(move || {
+            let device = device::Disk::open(&path, sectors)?;
+            Ok(written.make_bootable(&device, &mut |_| ControlFlow::Continue(()))?)
+        }))
     }
 }
 

@@ -47,6 +47,9 @@ pub struct GivenUp;
 /// Takes note of a moment.
 pub type Report<'a> = &'a mut dyn FnMut(Moment) -> Result<(), GivenUp>;
 
+/// Makes a disk bootable that was written and has its STATE. It may take long.
+pub type Finish = Box<dyn FnOnce() -> Result<(), BoxError> + Send>;
+
 /// Chooses and writes disks. Both may take long, and are called on threads of their own.
 pub trait Engine: std::fmt::Debug + Send + Sync + 'static {
     /// Looks at the disks as they are now. Writes nothing.
@@ -55,11 +58,12 @@ pub trait Engine: std::fmt::Debug + Send + Sync + 'static {
     /// When not exactly one disk matches, or it may not be written to.
     fn choose(&self, install: &Install, medium: &str) -> Result<Chosen, NotChosen>;
 
-    /// Writes the system, reads it back, and writes the partition table. `report` may say that nobody waits any more.
+    /// Writes the system, reads it back, and writes the partition table. The disk does not boot before [`Finish`] is called.
+    /// `report` may say that nobody waits any more.
     ///
     /// # Errors
     /// When the disk fails; the installation can be started again then.
-    fn write(&self, chosen: &Chosen, report: Report<'_>) -> Result<(), BoxError>;
+    fn write(&self, chosen: &Chosen, report: Report<'_>) -> Result<Finish, BoxError>;
 }
 
 /// A system that does not run from a medium installs nothing.
@@ -72,7 +76,7 @@ impl Engine for Absent {
         Err(NotChosen { message, disks: Vec::new(), hint: "boot the ISO".to_owned() })
     }
 
-    fn write(&self, _: &Chosen, _: Report<'_>) -> Result<(), BoxError> {
+    fn write(&self, _: &Chosen, _: Report<'_>) -> Result<Finish, BoxError> {
         Err("the system does not run from an install medium".into())
     }
 }

@@ -1,9 +1,10 @@
 //! Installs the system from the medium that it runs from to a disk of the machine.
 //!
 //! ```text
-//! config with Install ─ choose the disk ─ write, verify, table ─ STATE with generation 1 ─ reboot
-//!        apply, or another source               └── a step that stands still is given up ──┘
+//! config with Install ─ choose the disk ─ write, verify, table ─ STATE with generation 1 ─ bootable ─ reboot
+//!        apply, or another source               └─── a step that stands still is given up ─────┘
 //! ```
+//! The disk boots when its config is on it, and not before: wherever power is cut, it is unfinished or complete.
 //! Nothing is written without a config that names the disk. One installation runs at a time; one that broke off can be
 //! started again.
 

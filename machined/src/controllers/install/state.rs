@@ -33,7 +33,9 @@ pub(super) async fn make(reaper: &Reaper, disk: Disk, text: String) -> Result<()
 }
 
 /// A disk that was pulled out must not keep the controller.
-async fn bounded<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> Result<T, BoxError> {
+pub(super) async fn bounded<T: Send + 'static>(
+    work: impl FnOnce() -> T + Send + 'static,
+) -> Result<T, BoxError> {
     let task = tokio::task::spawn_blocking(work);
     match tokio::time::timeout(DEADLINE, task).await {
         Ok(done) => Ok(done?),

@@ -12,7 +12,7 @@ use corten_store::Kind as _;
 use corten_sys::process::Reaper;
 use tokio::sync::{Notify, oneshot, watch};
 
-use super::engine::{Chosen, Engine, GivenUp, Job, Moment};
+use super::engine::{Chosen, Engine, Finish, GivenUp, Job, Moment};
 use super::meter::Meter;
 use super::{BoxError, Installs, state};
 use crate::errors::chain;
@@ -48,19 +48,22 @@ impl Installation {
         let (moments, seen) = watch::channel(Moment { step: "begin", done: 0, total: 0 });
         let engine = self.installs.engine();
         let written = on_thread(move || write(engine.as_ref(), &chosen, &moments));
-        self.follow(ctx, written, seen, status).await?;
+        let finish = self.follow(ctx, written, seen, status).await?;
         tell(ctx, status, Moment { step: "state", done: 0, total: 0 }, (0, 0))?;
-        state::make(&self.reaper, disk, text).await
+        state::make(&self.reaper, disk, text).await?;
+        // A disk that boots without its config would be a machine that nobody can tell from a new one.
+        tell(ctx, status, Moment { step: "finish", done: 0, total: 0 }, (0, 0))?;
+        state::bounded(finish).await?
     }
 
     /// Tells how far it is until it ends, or stands still.
     async fn follow(
         &self,
         ctx: &Context,
-        written: oneshot::Receiver<Result<(), BoxError>>,
+        written: oneshot::Receiver<Result<Finish, BoxError>>,
         seen: watch::Receiver<Moment>,
         status: &mut InstallStatus,
-    ) -> Result<(), BoxError> {
+    ) -> Result<Finish, BoxError> {
         let mut written = std::pin::pin!(written);
         let (mut meter, mut last, mut moved) = (Meter::new(Instant::now()), *seen.borrow(), Instant::now());
         loop {
@@ -188,13 +191,13 @@ fn words(step: &str) -> &str {
         "erase-meta" => "emptying META",
         "verify" => "reading back",
         "write-table" => "writing the partition table",
-        "finish" => "finishing",
         "state" => "writing the config",
+        "finish" => "making the disk bootable",
         other => other,
     }
 }
 
-fn write(engine: &dyn Engine, chosen: &Chosen, moments: &watch::Sender<Moment>) -> Result<(), BoxError> {
+fn write(engine: &dyn Engine, chosen: &Chosen, moments: &watch::Sender<Moment>) -> Result<Finish, BoxError> {
     engine.write(chosen, &mut |moment| moments.send(moment).map_err(|_| GivenUp))
 }
 

@@ -8,13 +8,16 @@ use corten_store::Store;
 use corten_sys::block::Disk;
 
 use super::super::Running;
-use super::super::engine::{Chosen, NotChosen, Report};
+use super::super::engine::{Chosen, Finish, NotChosen, Report};
 use super::*;
 
 /// Writes a few bytes, and fails.
 #[derive(Debug, Default)]
 struct Broken {
     silent: bool,
+    /// The disk is written, but cannot have a STATE.
+    without_state: bool,
+    made_bootable: Arc<AtomicBool>,
     gave_up: Arc<AtomicBool>,
 }
 
@@ -23,8 +26,15 @@ impl Engine for Broken {
         Ok(chosen())
     }
 
-    fn write(&self, _: &Chosen, report: Report<'_>) -> Result<(), BoxError> {
+    fn write(&self, _: &Chosen, report: Report<'_>) -> Result<Finish, BoxError> {
         report(Moment { step: "write-root", done: 5, total: 10 })?;
+        if self.without_state {
+            let made_bootable = Arc::clone(&self.made_bootable);
+            return Ok(Box::new(move || {
+                made_bootable.store(true, Ordering::Release);
+                Ok(())
+            }));
+        }
         if !self.silent {
             return Err("no such device".into());
         }
@@ -96,9 +106,22 @@ async fn a_failure_is_told_with_its_cause_and_it_can_be_started_again() {
 }
 
 #[tokio::test]
+async fn a_disk_without_its_config_is_not_made_bootable() {
+    let made_bootable = Arc::new(AtomicBool::new(false));
+    let engine =
+        Broken { without_state: true, made_bootable: Arc::clone(&made_bootable), ..Broken::default() };
+    let mut bench = bench(engine);
+    bench.installs.start(job()).unwrap();
+    bench.controller.reconcile(&bench.context).await.unwrap();
+    let status = status(&bench);
+    assert_eq!((status.phase, status.step.as_str()), (InstallPhase::Failed, "state"));
+    assert!(!made_bootable.load(Ordering::Acquire));
+}
+
+#[tokio::test]
 async fn a_disk_that_takes_nothing_is_given_up_and_its_thread_is_told() {
     let gave_up = Arc::new(AtomicBool::new(false));
-    let mut bench = bench(Broken { silent: true, gave_up: Arc::clone(&gave_up) });
+    let mut bench = bench(Broken { silent: true, gave_up: Arc::clone(&gave_up), ..Broken::default() });
     bench.controller.stalled = Duration::from_millis(100);
     bench.installs.start(job()).unwrap();
     bench.controller.reconcile(&bench.context).await.unwrap();
