@@ -2,7 +2,7 @@
 
 use std::{io::Read as _, time::Duration};
 
-use corten_api::v1;
+use corten_api::{codes, v1};
 use corten_client::Client;
 use tokio::{
     sync::mpsc,
@@ -69,13 +69,18 @@ pub(super) async fn send(
             Ok(None) => {
                 CommandError::other(format!("send the bundle to {}", node.name()), "the transfer ended early")
             }
-            Err(error) if is_away(&error) => error,
+            Err(error) if is_away(&error) || (retry.failed > 0 && is_busy(&error)) => error,
             Err(error) => return Err(error),
         };
         let Some(pause) = retry.pause() else { return Err(error) };
         meter.say(&format!("the transfer broke at {}: {error}; going on soon", bytes(retry.reached)));
         sleep(pause).await;
     }
+}
+
+/// After a break the node may still take our own, dead connection for somebody who sends.
+fn is_busy(error: &CommandError) -> bool {
+    error.code() == codes::UPDATE_RUNNING
 }
 
 /// One connection's worth; nothing when the node has not got all of it.
@@ -99,6 +104,9 @@ async fn attempt(
     retry.reach(begun.offset);
     if begun.offset >= begun.total {
         return Ok(Some(begun.upload));
+    }
+    if begun.offset > 0 {
+        meter.say(&format!("goes on at {} of {}", bytes(begun.offset), bytes(begun.total)));
     }
     let written = write(node, bundle, &begun, meter).await?;
     retry.reach(written.offset);
