@@ -54,7 +54,8 @@ impl CommandError {
         }
     }
 
-    fn code(&self) -> &str {
+    /// Stable code; empty for what has none.
+    pub(crate) fn code(&self) -> &str {
         match self {
             Self::Client(error) => error.problem.code(),
             Self::Context(_) => "client.context",

@@ -136,9 +136,10 @@ fn clock(list: &mut Arguments, spec: &NodeSpec) {
     }
 }
 
-/// `restrict=on`: nothing that the guest sends leaves this machine; forwarded ports still work.
+/// `restrict=on`: nothing that the guest sends leaves it, unless the test wants that; forwarded ports still work.
 fn network(list: &mut Arguments, spec: &NodeSpec) {
-    let mut netdev = "user,id=net0,restrict=on".to_owned();
+    let restrict = if spec.outgoing { "off" } else { "on" };
+    let mut netdev = format!("user,id=net0,restrict={restrict}");
     for forward in &spec.forwards {
         netdev.push_str(&format!(",hostfwd=tcp:127.0.0.1:{}-:{}", forward.host, forward.guest));
     }
@@ -186,6 +187,8 @@ mod tests {
         spec.forwards = vec![Forward { host: 4000, guest: 50000 }];
         let line = line(&spec, Origin::Reset);
         assert!(line.contains("restrict=on,hostfwd=tcp:127.0.0.1:4000-:50000"), "{line}");
+        spec.outgoing = true;
+        assert!(super::tests::line(&spec, Origin::Reset).contains("restrict=off,hostfwd"));
     }
 
     #[test]

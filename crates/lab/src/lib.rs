@@ -6,7 +6,7 @@
 //!
 //! KVM is used when a kernel was seen to run in it ([`Accel::detect`]), software emulation otherwise, and every
 //! timeout is scaled by that ([`Timeouts`]). All network traffic of a node ends on loopback ports of this
-//! machine. Nothing here needs root.
+//! machine, unless its spec lets it out. Nothing here needs root.
 //!
 //! This crate knows how to start a machine and how to talk to it from outside. What runs inside the machine is
 //! known to the image and to its API only.
@@ -40,5 +40,5 @@ pub use ports::free_ports;
 pub use process::CpuTime;
 pub use qmp::Qmp;
 pub use snapshot::Snapshot;
-pub use spec::{BadSector, Boot, Bus, Cache, DiskSpec, Forward, Medium, MediumKind, NodeSpec, Source};
+pub use spec::{BadSector, Boot, Bus, Cache, DiskSpec, Forward, HOST, Medium, MediumKind, NodeSpec, Source};
 pub use timeouts::Timeouts;

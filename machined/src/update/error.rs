@@ -58,6 +58,9 @@ pub enum UpdateError {
     /// No such transfer.
     #[error("there is no transfer {0}")]
     NoTransfer(String),
+    /// Two senders of one bundle.
+    #[error("somebody else is sending this bundle")]
+    Sending,
     /// The partition for it is missing.
     #[error("the running slot is not in the partition table of the system disk")]
     NoTarget,

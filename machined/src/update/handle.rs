@@ -17,6 +17,7 @@ use super::esp::Esp;
 use super::memory::{Evidence, deny, failure, forget};
 use super::outcome::{self, Outcome};
 use super::preflight::{self, Facts};
+use super::seen::{Moment, Seen};
 use super::slots::{self, BootEntry, SlotPartition};
 use super::stage;
 use super::system::System;
@@ -24,8 +25,6 @@ use super::transfer::{Transfer, TransferError};
 use super::view::{Baseline, Begun, View};
 use crate::versions;
 
-/// A transfer that nobody writes to for so long may be replaced by another one.
-const IDLE: Duration = Duration::from_secs(60);
 /// A complete transfer counts as in use for this long while it is read back.
 const STAGING: Duration = Duration::from_secs(900);
 
@@ -47,18 +46,22 @@ pub(super) struct Inner {
     begun: AtomicBool,
     /// Held for as long as a step takes: only by work on the disk.
     current: Mutex<Option<Current>>,
-    /// What others see of it: held for a moment.
-    seen: Mutex<Option<Seen>>,
+    /// What others see of it.
+    seen: Seen,
 }
 
-/// A transfer, for those who do not take part in it.
-#[derive(Debug, Clone)]
-struct Seen {
+/// Who sends the bytes of a transfer, until it is dropped.
+#[derive(Debug)]
+pub struct Sender {
+    inner: Arc<Inner>,
     upload: String,
-    version: String,
-    offset: u64,
-    total: u64,
-    last: Instant,
+    name: u64,
+}
+
+impl Drop for Sender {
+    fn drop(&mut self) {
+        self.inner.seen.release(self.name);
+    }
 }
 
 #[derive(Debug)]
@@ -81,7 +84,7 @@ impl Updates {
             running: versions::root_hash(),
             begun: AtomicBool::default(),
             current: Mutex::default(),
-            seen: Mutex::default(),
+            seen: Seen::default(),
         };
         let inner = Arc::new(inner);
         Self { inner, changed: Arc::default(), one_at_a_time: Arc::default() }
@@ -187,9 +190,21 @@ impl Updates {
         dry_run: bool,
         baseline: Baseline,
     ) -> Result<Begun, UpdateError> {
+        // Asked before it is our turn: by then the other one may be through.
+        let busy = self.inner.seen.in_the_way_of(&Digest::of(&header).to_string());
+        let facts = Facts { busy, ..facts };
         let begun = self.work(move |inner| inner.begin(&header, facts, force, dry_run, baseline)).await?;
         self.changed.notify_one();
         Ok(begun)
+    }
+
+    /// Lets the caller send the payload of a transfer that was begun.
+    ///
+    /// # Errors
+    /// When somebody else does.
+    pub fn sender(&self, upload: &str) -> Result<Sender, UpdateError> {
+        let name = self.inner.seen.claim(upload).ok_or(UpdateError::Sending)?;
+        Ok(Sender { inner: Arc::clone(&self.inner), upload: upload.to_owned(), name })
     }
 
     /// Takes a piece of the payload; answers where the next one belongs, and whether that was all.
@@ -198,14 +213,15 @@ impl Updates {
     /// When there is no such transfer, or it refuses the piece.
     pub async fn write(
         &self,
-        upload: String,
+        sender: &Sender,
         offset: u64,
         bytes: bytes::Bytes,
     ) -> Result<(u64, bool), UpdateError> {
+        let upload = sender.upload.clone();
         self.work(move |inner| {
             let taken = inner.with_current(&upload, |current| {
                 current.transfer.write(offset, &bytes)?;
-                inner.show(Some(current), Instant::now());
+                inner.show(current, Instant::now());
                 Ok((current.transfer.offset(), current.transfer.offset() == current.transfer.total()))
             });
             inner.give_up_after(taken)
@@ -228,7 +244,7 @@ impl Updates {
             .work(move |inner| {
                 let staged = inner.with_current(&upload, |current| {
                     // Reading back takes longer than a client may be silent.
-                    inner.show(Some(current), Instant::now() + STAGING);
+                    inner.show(current, Instant::now() + STAGING);
                     stage::stage(inner, &mut current.transfer, tries, &now, &mut report)
                 });
                 let name = inner.give_up_after(staged)?;
@@ -276,13 +292,12 @@ impl Updates {
 
     /// Version of the update that somebody is sending right now.
     pub fn being_written(&self) -> Option<String> {
-        self.inner.in_use(|_| true)
+        self.inner.seen.being_written()
     }
 
     /// Version and bytes of the transfer that is going on.
     pub fn transfer(&self) -> Option<(String, u64, u64)> {
-        let seen = self.inner.seen();
-        seen.as_ref().map(|seen| (seen.version.clone(), seen.offset, seen.total))
+        self.inner.seen.get().map(|moment| (moment.version, moment.offset, moment.total))
     }
 }
 
@@ -307,8 +322,8 @@ impl Inner {
     }
 
     /// Lets others see how far a transfer is.
-    fn show(&self, current: Option<&Current>, last: Instant) {
-        *self.seen() = current.map(|Current { upload, transfer }| Seen {
+    fn show(&self, Current { upload, transfer }: &Current, last: Instant) {
+        self.seen.show(Moment {
             upload: upload.clone(),
             version: transfer.manifest.version.to_string(),
             offset: transfer.offset(),
@@ -319,20 +334,7 @@ impl Inner {
 
     fn drop_current(&self) {
         *self.current() = None;
-        *self.seen() = None;
-    }
-
-    fn seen(&self) -> std::sync::MutexGuard<'_, Option<Seen>> {
-        self.seen.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    /// Version of the transfer that this is true of, unless nobody has written to it for a while.
-    fn in_use(&self, which: impl Fn(&Seen) -> bool) -> Option<String> {
-        let seen = self.seen();
-        let seen = seen
-            .as_ref()
-            .filter(|seen| Instant::now().saturating_duration_since(seen.last) < IDLE && which(seen))?;
-        Some(seen.version.clone())
+        self.seen.clear();
     }
 
     fn with_current<T>(
@@ -428,7 +430,7 @@ impl Inner {
         }
         begun.problems.clear();
         if let Some(current) = self.current().as_mut().filter(|current| current.upload == begun.upload) {
-            self.show(Some(current), Instant::now());
+            self.show(current, Instant::now());
             begun.offset = current.transfer.offset();
             return Ok(begun);
         }
@@ -437,7 +439,7 @@ impl Inner {
         self.forget_slot(&system, &esp, &entries, &slot, &manifest, baseline)?;
         let transfer = Transfer::begin(manifest, slot, esp)?;
         let current = Current { upload: begun.upload.clone(), transfer };
-        self.show(Some(&current), Instant::now());
+        self.show(&current, Instant::now());
         *self.current() = Some(current);
         Ok(begun)
     }
@@ -454,15 +456,13 @@ impl Inner {
     ) -> Result<Facts, UpdateError> {
         let denied = system.meta_file().load()?.record::<Denylist>()?.unwrap_or_default().0;
         let running = entries.iter().filter(|entry| entry.root_hash.as_str() == self.running);
-        // The same bundle goes on; another one waits until this one was left.
-        let busy = self.in_use(|current| current.upload != upload);
         Ok(Facts {
             root_hash: self.running.clone(),
             slot_size: slot.size,
             esp_free: esp.free()?.saturating_add(esp.taken(of_slot(entries, slot).map(|entry| &entry.name))),
             // A machine that was started from outside has no entry that runs, and nothing to be careful about.
             blessed: running.clone().count() == 0 || running.clone().any(|entry| entry.name.tries.is_none()),
-            busy,
+            busy: facts.busy.or_else(|| self.seen.in_the_way_of(upload)),
             denied: denied.into_iter().map(|one| (one.root_hash, one.reason)).collect(),
             ..facts
         })

@@ -18,6 +18,7 @@ pub mod memory;
 pub mod outcome;
 pub mod preflight;
 pub mod probe;
+mod seen;
 pub mod slots;
 pub mod source;
 pub mod stage;

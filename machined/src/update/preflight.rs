@@ -4,6 +4,8 @@ use corten_bundle::Manifest;
 use corten_constants::CONFIG_FORMAT;
 use semver::Version;
 
+/// Name of the problem that another update is being written.
+pub const BUSY: &str = "busy";
 /// Space that stays free on the EFI partition.
 const ESP_RESERVE: u64 = 16 << 20;
 
@@ -83,7 +85,7 @@ fn architecture(bundle: &Manifest, node: &Facts) -> Option<Problem> {
 
 fn busy(node: &Facts) -> Option<Problem> {
     let version = node.busy.as_ref()?;
-    hard("busy", format!("an update to {version} is being written"), "osctl update status")
+    hard(BUSY, format!("an update to {version} is being written"), "osctl update status")
 }
 
 /// The other slot holds the only version that is known to work.

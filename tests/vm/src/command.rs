@@ -24,6 +24,14 @@ pub struct Tool {
 /// Commands of `osctl` that may end in a boot.
 const RESTARTING: [&str; 5] = ["reboot", "apply-config", "upgrade", "rollback", "reset"];
 
+/// A program that runs.
+#[derive(Debug)]
+pub struct Running {
+    line: String,
+    child: tokio::process::Child,
+    patience: Duration,
+}
+
 /// A program that has ended.
 #[derive(Debug, Clone)]
 pub struct Finished {
@@ -44,6 +52,16 @@ impl Tool {
 
     /// Runs it to its end with text on its stdin.
     pub async fn run_with(&self, arguments: &[&str], stdin: &str) -> Result<Finished> {
+        let mut running = self.start(arguments)?;
+        if let Some(mut pipe) = running.child.stdin.take() {
+            // A program that does not read its input closes it; what it said then is the better message.
+            let _ = tokio::io::AsyncWriteExt::write_all(&mut pipe, stdin.as_bytes()).await;
+        }
+        running.end().await
+    }
+
+    /// Starts it, for a test that does something else meanwhile. It is killed when the test ends before it.
+    pub fn start(&self, arguments: &[&str]) -> Result<Running> {
         if arguments.iter().any(|argument| RESTARTING.contains(argument)) {
             self.restarts.store(true, Ordering::Relaxed);
         }
@@ -51,19 +69,8 @@ impl Tool {
         let mut command = Command::new(&self.program);
         command.args(arguments).envs(self.environment.iter().cloned()).kill_on_drop(true);
         command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
-        let mut child = command.spawn().with_context(|| format!("start {}", self.program))?;
-        if let Some(mut pipe) = child.stdin.take() {
-            // A program that does not read its input closes it; what it said then is the better message.
-            let _ = tokio::io::AsyncWriteExt::write_all(&mut pipe, stdin.as_bytes()).await;
-        }
-        let output = tokio::time::timeout(self.patience, child.wait_with_output()).await;
-        let output = output.with_context(|| format!("`{line}` took over {:?}", self.patience))??;
-        Ok(Finished {
-            line,
-            code: output.status.code(),
-            stdout: String::from_utf8_lossy(&output.stdout).into_owned(),
-            stderr: String::from_utf8_lossy(&output.stderr).into_owned(),
-        })
+        let child = command.spawn().with_context(|| format!("start {}", self.program))?;
+        Ok(Running { line, child, patience: self.patience })
     }
 
     /// Runs it and wants success; returns its stdout.
@@ -89,6 +96,27 @@ impl Tool {
             }
             tokio::time::sleep(Duration::from_millis(500)).await;
         }
+    }
+}
+
+impl Running {
+    /// Waits for its end.
+    pub async fn end(self) -> Result<Finished> {
+        let Self { line, child, patience } = self;
+        let output = tokio::time::timeout(patience, child.wait_with_output()).await;
+        let output = output.with_context(|| format!("`{line}` took over {patience:?}"))??;
+        Ok(Finished {
+            line,
+            code: output.status.code(),
+            stdout: String::from_utf8_lossy(&output.stdout).into_owned(),
+            stderr: String::from_utf8_lossy(&output.stderr).into_owned(),
+        })
+    }
+
+    /// Kills it, as when its computer is switched off.
+    pub async fn kill(mut self) -> Result<()> {
+        ensure!(self.child.try_wait()?.is_none(), "`{}` has ended already", self.line);
+        Ok(self.child.kill().await?)
     }
 }
 
@@ -152,6 +180,14 @@ mod tests {
     async fn stdin_and_environment_reach_the_program() {
         let finished = shell().run_with(&["-c", "cat; echo $X"], "in ").await.unwrap();
         assert_eq!(finished.ok().unwrap(), "in y\n");
+    }
+
+    #[tokio::test]
+    async fn what_was_started_can_be_killed_as_long_as_it_runs() {
+        shell().start(&["-c", "sleep 5"]).unwrap().kill().await.unwrap();
+        let mut ended = shell().start(&["-c", "exit 3"]).unwrap();
+        ended.child.wait().await.unwrap();
+        assert!(ended.kill().await.unwrap_err().to_string().contains("ended already"));
     }
 
     #[tokio::test]

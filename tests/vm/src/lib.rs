@@ -17,7 +17,7 @@ mod run;
 mod slice;
 mod wait;
 
-pub use command::{Finished, Tool};
+pub use command::{Finished, Running, Tool};
 pub use lab::Lab;
 pub use node::TestNode;
 pub use pods::{Pod, manifest};

@@ -33,6 +33,8 @@ pub struct Options {
     pub maintenance: bool,
     /// Ports of the first node that are wanted at certain places; API and API server get free ones otherwise.
     pub forwards: Vec<Forward>,
+    /// The nodes may open connections, to this machine too.
+    pub outgoing: bool,
     /// Config documents that are added to the generated ones.
     pub extra_config: String,
     /// Kernel arguments that are added to the image's own, with direct boot only.
@@ -55,6 +57,7 @@ impl Options {
             boot: Boot::Direct,
             maintenance: false,
             forwards: Vec::new(),
+            outgoing: false,
             extra_config: String::new(),
             extra_kernel_arguments: Vec::new(),
         }
@@ -132,6 +135,7 @@ pub async fn prepare(options: &Options, progress: &(dyn Fn(&str) + Sync)) -> Res
         config: (!options.maintenance).then_some(config),
         kernel_arguments: options.extra_kernel_arguments.clone(),
         forwards,
+        outgoing: options.outgoing,
         ..NodeSpec::new(&node_name, &dir.join(&node_name), accel)
     };
     cluster.nodes.push(Node::create(spec, &options.image)?);

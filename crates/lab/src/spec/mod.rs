@@ -10,6 +10,9 @@ use crate::{Accel, LabError};
 use camino::{Utf8Path, Utf8PathBuf};
 use serde::{Deserialize, Serialize};
 
+/// This machine, as a guest that may open connections sees it.
+pub const HOST: &str = "10.0.2.2";
+
 /// How the kernel gets into memory.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
@@ -57,6 +60,9 @@ pub struct NodeSpec {
     pub kernel_arguments: Vec<String>,
     /// Ports of the guest that are reachable here.
     pub forwards: Vec<Forward>,
+    /// The guest may open connections: to this machine, which is [`HOST`] to it, and to wherever this machine leads.
+    #[serde(default)]
+    pub outgoing: bool,
 }
 
 impl NodeSpec {
@@ -76,6 +82,7 @@ impl NodeSpec {
             config: None,
             kernel_arguments: Vec::new(),
             forwards: Vec::new(),
+            outgoing: false,
         }
     }
 

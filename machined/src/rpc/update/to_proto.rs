@@ -10,7 +10,7 @@ use corten_resources::update::{SlotStatus, UpdateStatus};
 use tonic::Status;
 
 use crate::update::UpdateError;
-use crate::update::preflight::Problem;
+use crate::update::preflight::{self, Problem};
 use crate::update::source::SourceError;
 use crate::update::transfer::TransferError;
 use crate::update::view::Begun;
@@ -36,12 +36,10 @@ pub(super) fn refused(problems: &[Problem]) -> Status {
     let causes = problems.iter().map(|problem| problem.message.clone()).collect();
     let can_force = problems.iter().all(|problem| problem.can_force);
     let hint = if can_force { "--force goes on in spite of it" } else { "osctl update status" };
-    let detail = error::ErrorDetail {
-        code: codes::UPDATE_REFUSED.to_owned(),
-        causes,
-        hint: hint.to_owned(),
-        ..Default::default()
-    };
+    let busy = problems.iter().any(|problem| problem.name == preflight::BUSY);
+    let code = if busy { codes::UPDATE_RUNNING } else { codes::UPDATE_REFUSED };
+    let detail =
+        error::ErrorDetail { code: code.to_owned(), causes, hint: hint.to_owned(), ..Default::default() };
     error::with_detail("this node does not take the update", detail)
 }
 
@@ -138,6 +136,7 @@ impl From<UpdateError> for Status {
             UpdateError::NoTransfer(_) | UpdateError::Transfer(TransferError::Offset { .. }) => {
                 (codes::UPDATE_TRANSFER, "begin again with the same bundle: it goes on where it stopped")
             }
+            UpdateError::Sending => (codes::UPDATE_RUNNING, "wait for it: osctl update status"),
             UpdateError::NothingToRollBackTo => (codes::UPDATE_NO_ROLLBACK, "osctl update status"),
             UpdateError::Verify(_)
             | UpdateError::Transfer(_)

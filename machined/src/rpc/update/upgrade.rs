@@ -96,10 +96,11 @@ async fn fetch(
     if request.dry_run {
         return Ok(begun.upload);
     }
+    let turn = node.updates.sender(&begun.upload)?;
     bundle.skip(begun.offset).await?;
     let mut offset = begun.offset;
     while let Some(chunk) = bundle.chunk().await? {
-        (offset, _) = node.updates.write(begun.upload.clone(), offset, chunk).await?;
+        (offset, _) = node.updates.write(&turn, offset, chunk).await?;
         let _ = report.try_send(Ok(to_proto::step("fetch", offset, begun.total)));
     }
     Ok(begun.upload)

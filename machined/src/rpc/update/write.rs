@@ -14,11 +14,15 @@ pub(super) async fn write(
 ) -> Result<Response<WriteUpdateResponse>, Status> {
     audit::record(node, &request, "send an update", MACHINE);
     let mut stream = request.into_inner();
-    let mut last = None;
-    while let Some(piece) = stream.message().await? {
-        last = Some(node.updates.write(piece.upload, piece.offset, piece.chunk.into()).await?);
-    }
     let nothing = || error::status(codes::REQUEST_INVALID, "the stream held no piece of a bundle", "");
-    let (offset, complete) = last.ok_or_else(nothing)?;
+    let first = stream.message().await?.ok_or_else(nothing)?;
+    // When the stream breaks, it is dropped and another one may go on.
+    let sender = node.updates.sender(&first.upload)?;
+    let (mut next, mut last) = (Some(first), (0, false));
+    while let Some(piece) = next {
+        last = node.updates.write(&sender, piece.offset, piece.chunk.into()).await?;
+        next = stream.message().await?;
+    }
+    let (offset, complete) = last;
     Ok(Response::new(WriteUpdateResponse { offset, complete }))
 }

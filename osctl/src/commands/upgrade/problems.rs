@@ -5,6 +5,9 @@ use corten_client::ExitCode;
 
 use crate::{error::CommandError, output::Answer};
 
+/// Name of the problem that another update, or another sender of this one, is at it.
+const BUSY: &str = "busy";
+
 /// What each node says about a bundle.
 pub(super) fn view(version: &str, answers: &[Answer<v1::BeginUpdateResponse>]) -> String {
     let node = |Answer { node, value }: &Answer<v1::BeginUpdateResponse>| match value.problems.is_empty() {
@@ -43,9 +46,10 @@ pub(super) fn refusal(
         hard if hard == problems.len() => "see to them: --force does not help here".to_owned(),
         hard => format!("see to them: --force does not help against {hard} of them"),
     };
+    let busy = problems.iter().any(|problem| problem.name == BUSY);
     let plural = if problems.len() == 1 { "problem" } else { "problems" };
     Some(CommandError::Failed {
-        code: codes::UPDATE_REFUSED,
+        code: if busy { codes::UPDATE_RUNNING } else { codes::UPDATE_REFUSED },
         message: format!("{node}: {} {plural} with the update to {version}", problems.len()),
         exit_code: ExitCode::State,
         hint,

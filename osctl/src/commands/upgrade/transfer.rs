@@ -70,6 +70,7 @@ pub(super) async fn send(
                 CommandError::other(format!("send the bundle to {}", node.name()), "the transfer ended early")
             }
             Err(error) if is_away(&error) || is_broken_off(&error) => error,
+            Err(error) if retry.failed > 0 && is_busy(&error) => error,
             Err(error) => return Err(error),
         };
         let Some(pause) = retry.pause() else { return Err(error) };
@@ -80,8 +81,12 @@ pub(super) async fn send(
 
 /// The node has another part of the bundle than we thought, or none any more: it tells where to go on when it is asked again.
 fn is_broken_off(error: &CommandError) -> bool {
-    let CommandError::Client(error) = error else { return false };
-    error.problem.code() == codes::UPDATE_TRANSFER
+    error.code() == codes::UPDATE_TRANSFER
+}
+
+/// After a break the node may still take our own, dead connection for somebody who sends.
+fn is_busy(error: &CommandError) -> bool {
+    error.code() == codes::UPDATE_RUNNING
 }
 
 /// One connection's worth; nothing when the node has not got all of it.
@@ -105,6 +110,9 @@ async fn attempt(
     retry.reach(begun.offset);
     if begun.offset >= begun.total {
         return Ok(Some(begun.upload));
+    }
+    if begun.offset > 0 {
+        meter.say(&format!("goes on at {} of {}", bytes(begun.offset), bytes(begun.total)));
     }
     let written = write(node, bundle, &begun, meter).await?;
     retry.reach(written.offset);
