@@ -21,5 +21,5 @@ pub use command::{Finished, Running, Tool};
 pub use lab::Lab;
 pub use node::TestNode;
 pub use pods::{Pod, manifest};
-pub use run::vm_test;
+pub use run::{vm_test, vm_test_in_turn};
 pub use slice::{long, rotating};

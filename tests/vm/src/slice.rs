@@ -15,8 +15,17 @@ pub fn rotating<T: Clone>(rows: &[T], count: usize) -> Vec<T> {
     if long() {
         return rows.to_vec();
     }
+    window(rows, count, chosen())
+}
+
+/// Whether a test that runs in one of `of` runs is to run in this one.
+pub(crate) fn has_turn(turn: usize, of: usize) -> bool {
+    long() || chosen() % of == turn
+}
+
+fn chosen() -> usize {
     let chosen = env::var("CORTEN_TEST_SLICE").ok().and_then(|text| text.parse().ok());
-    window(rows, count, chosen.unwrap_or_else(today))
+    chosen.unwrap_or_else(today)
 }
 
 fn today() -> usize {

@@ -5,7 +5,7 @@ use std::time::Duration;
 use anyhow::{Context as _, Result, ensure};
 use corten_bundle::SigningKey;
 use corten_image::broken::{Broken, CANNOT_BOOT, ROWS};
-use corten_vm_tests::{Lab, TestNode, rotating, vm_test};
+use corten_vm_tests::{Lab, TestNode, rotating, vm_test, vm_test_in_turn};
 
 use crate::versions::{bundle, further, key, patient};
 
@@ -87,7 +87,7 @@ fn a_version_that_does_not_work_goes_away_by_itself() {
     vm_test(async |lab| {
         let node = lab.ready_node().await?;
         node.kubectl().ok(&["create", "configmap", "kept", "--from-literal=a=b"]).await?;
-        for row in rotating(ROWS, 2) {
+        for row in rotating(ROWS, 1) {
             let took = comes_back(lab, &node, row).await.with_context(|| format!("row {}", row.name))?;
             eprintln!("{}: back on the old version and Ready after {} s", row.name, took.as_secs());
         }
@@ -97,7 +97,7 @@ fn a_version_that_does_not_work_goes_away_by_itself() {
 
 #[test]
 fn a_bundle_that_is_no_update_for_this_node_is_refused_before_anything_is_written() {
-    vm_test(async |lab| {
+    vm_test_in_turn(0, async |lab| {
         let node = lab.ready_node().await?;
         let next = further(lab, "next")?;
         let whole = next.bundle(&key(lab)?)?;
@@ -141,7 +141,7 @@ fn a_bundle_that_is_no_update_for_this_node_is_refused_before_anything_is_writte
 
 #[test]
 fn a_byte_that_changed_in_the_new_slot_ends_in_the_old_one() {
-    vm_test(async |lab| {
+    vm_test_in_turn(1, async |lab| {
         let node = lab.ready_node().await?;
         let old = node.version().await?;
         let path = bundle(lab, "next", &further(lab, "next")?)?;
