@@ -21,13 +21,19 @@ pub struct Broken {
     pub reason: &'static str,
     /// What its console shows, and is no trouble.
     pub console: &'static str,
+    /// The only format of configs that it reads; the node's own when not given.
+    pub config_format: Option<u32>,
 }
 
 impl Broken {
     /// The version, made of its base.
     #[must_use]
     pub fn of(&self, base: Variant) -> Variant {
-        base.with_cmdline(self.arguments)
+        let version = base.with_cmdline(self.arguments);
+        match self.config_format {
+            Some(format) => version.config_formats(format, format),
+            None => version,
+        }
     }
 }
 
@@ -38,7 +44,7 @@ const fn row(
     reason: &'static str,
     console: &'static str,
 ) -> Broken {
-    Broken { name, base, arguments, reason, console }
+    Broken { name, base, arguments, reason, console, config_format: None }
 }
 
 /// Every kind.
@@ -52,6 +58,10 @@ pub const ROWS: &[Broken] = &[
     row("no-api", "faults", "corten.fault=no-api", "api", ""),
     row("kubelet-not-ready", "faults", "corten.fault=no-kubelet", "node-ready", ""),
     row("deadlock", "faults", "corten.fault=deadlock", "", ""),
+    Broken {
+        config_format: Some(9),
+        ..row("config-of-another-format", "faults", "corten.fault=config-format", "service", "")
+    },
 ];
 
 #[cfg(test)]

@@ -119,10 +119,10 @@ pub(crate) fn resize(file: &Utf8Path, mib: u32) -> Result<(), LabError> {
     run("qemu-img", "qemu-utils", &mut command).map(drop)
 }
 
-/// What a disk holds, as a raw file.
+/// What a disk holds, as a raw file. The node is off, so nobody writes, whoever may still hold a lock.
 pub(crate) fn export(file: &Utf8Path, to: &Utf8Path) -> Result<(), LabError> {
     let mut command = Command::new("qemu-img");
-    command.args(["convert", "-f", format(file), "-O", "raw", file.as_str(), to.as_str()]);
+    command.args(["convert", "-U", "-f", format(file), "-O", "raw", file.as_str(), to.as_str()]);
     run("qemu-img", "qemu-utils", &mut command).map(drop)
 }
 

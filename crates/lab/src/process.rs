@@ -6,7 +6,8 @@
 
 use crate::LabError;
 use camino::{Utf8Path, Utf8PathBuf};
-use rustix::process::{Pid, Signal, kill_process};
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
+use rustix::process::{Pid, PidfdFlags, Signal, kill_process, pidfd_open};
 use std::time::Duration;
 
 /// Processor time that a QEMU process used.
@@ -40,10 +41,11 @@ impl Process {
         names(&cmdline, self.pidfile.as_str()) || (cmdline.is_empty() && self.is_ending())
     }
 
-    /// A process gives its memory back, and its command line with it, before it closes its files: until it is a zombie,
-    /// its disks are locked.
+    /// A process gives its memory back, and its command line with it, before it closes its files, and its first thread is a
+    /// zombie before its last one ends: until then its disks are locked.
     fn is_ending(&self) -> bool {
-        std::fs::read_to_string(format!("/proc/{}/stat", self.pid)).is_ok_and(|stat| ending(&stat))
+        let name = std::fs::read_to_string(format!("/proc/{}/comm", self.pid)).unwrap_or_default();
+        name.starts_with("qemu") && Pid::from_raw(self.pid).is_some_and(|pid| !has_ended(pid))
     }
 
     /// SIGKILL: what a power cut is to the guest.
@@ -91,10 +93,11 @@ fn names(cmdline: &[u8], argument: &str) -> bool {
     cmdline.split(|byte| *byte == 0).any(|word| word == argument.as_bytes())
 }
 
-/// Whether the `/proc/PID/stat` of a process without a command line is that of a QEMU which still has to close its files.
-fn ending(stat: &str) -> bool {
-    let Some((name, rest)) = stat.rsplit_once(')') else { return false };
-    name.contains("(qemu") && !rest.trim_start().starts_with(['Z', 'X'])
+/// Whether the last thread of a process has ended (pidfd_open(2)).
+fn has_ended(pid: Pid) -> bool {
+    let Ok(process) = pidfd_open(pid, PidfdFlags::empty()) else { return true };
+    let mut ended = [PollFd::new(&process, PollFlags::IN)];
+    poll(&mut ended, Some(&Timespec::default())).is_ok_and(|count| count > 0)
 }
 
 /// utime + stime of `/proc/PID/stat`. The name in parentheses may hold blanks, so count from its end.
@@ -115,10 +118,13 @@ mod tests {
     }
 
     #[test]
-    fn a_process_without_memory_still_has_its_files() {
-        assert!(ending("12 (qemu-system-x86) D 1 12"));
-        assert!(!ending("12 (qemu-system-x86) Z 1 12"));
-        assert!(!ending("12 (kworker/0:1) I 2 0"));
+    fn a_process_ends_when_it_is_killed_and_not_before() {
+        let mut child = std::process::Command::new("sleep").arg("60").spawn().unwrap();
+        let pid = Pid::from_child(&child);
+        assert!(!has_ended(pid));
+        child.kill().unwrap();
+        child.wait().unwrap();
+        assert!(has_ended(pid));
     }
 
     #[test]

@@ -301,6 +301,8 @@ fn use_if_valid(ctx: &Context, id: &str, found: Result<Found, String>) -> Result
 
 fn in_force(ctx: &Context, generation: Generation) -> Result<Next, BoxError> {
     let Generation { number, digest, text } = generation;
+    #[cfg(feature = "faults")]
+    let text = crate::faults::of_another_format(text);
     ctx.put::<MachineConfig>(
         MachineConfig::ACTIVE,
         MachineConfig { generation: number, digest, source: format!("generation {number}"), text },
