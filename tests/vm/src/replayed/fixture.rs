@@ -8,7 +8,7 @@ use std::process::Command;
 use camino::{Utf8Path, Utf8PathBuf};
 use installer::device::{Device, Disk, SectorSize};
 use installer::entry::EntryName;
-use installer::install::{Identities, Plan, Source, run};
+use installer::install::{Identities, Plan, Source, Written, write};
 use installer::layout::{Extent, minimum_disk, place};
 use installer::selector::DiskFacts;
 use installer::{esp, slot};
@@ -60,6 +60,11 @@ impl Fixture {
 
     /// As the node installs.
     pub(crate) fn install(&self, device: &impl Device) {
+        self.write(device).make_bootable(device, &mut |_| ControlFlow::Continue(())).unwrap();
+    }
+
+    /// All of it but the end.
+    pub(crate) fn write(&self, device: &impl Device) -> Written {
         let version = self.version();
         let identities = Identities::Random { root: slot::uuid(&version.root_hash).unwrap() };
         let facts = DiskFacts { size: device.size(), sector_size: 512, ..DiskFacts::default() };
@@ -70,7 +75,7 @@ impl Fixture {
         let mut root = File::open(&version.root).unwrap();
         let root_size = root.metadata().unwrap().len();
         let source = Source { root: &mut root, root_size, esp: files };
-        run(device, &plan, source, &mut |_| ControlFlow::Continue(())).unwrap();
+        write(device, &plan, source, &mut |_| ControlFlow::Continue(())).unwrap()
     }
 
     /// A disk with the system, which has not been started.

@@ -10,14 +10,13 @@ pub type Versions<'a> = &'a [&'a str];
 /// What is allowed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Rule {
-    /// An installation is going on: nothing that starts, or a whole version. The table comes when the system is whole, and
-    /// STATE after the table, so for a moment a version starts that has no config yet, and waits for one in maintenance.
+    /// An installation is going on: nothing that starts, or a whole version with its config.
     Installing,
     /// A node has its config: a whole version and STATE with the config, whatever is going on.
     Running,
     /// The whole disk is being erased, its secrets first. Until STATE is marked, all is as before. After that STATE is gone,
-    /// and so is, bit by bit, the rest: first the slots, then META, the EFI partition and the table. So there are moments at
-    /// which the boot loader is left and leads nowhere; but none at which a system without its keys looks as if it had them.
+    /// and so is, bit by bit, the rest, the boot loader before what it leads to. There is no moment at which a system
+    /// without its keys looks as if it had them.
     Erasing,
     /// The disk was erased.
     Erased,
@@ -26,9 +25,6 @@ pub enum Rule {
 impl Rule {
     /// Says what is wrong.
     pub fn check(self, found: &Found, versions: Versions<'_>) -> Result<()> {
-        if let State::Damaged(problem) = &found.state {
-            bail!("{problem}");
-        }
         if let System::Whole(version) = &found.system
             && !versions.contains(&version.as_str())
         {
@@ -43,11 +39,12 @@ impl Rule {
     fn allows(self, found: &Found) -> bool {
         let no_state = matches!(found.state, State::Absent | State::Blank(_));
         match (self, &found.system) {
-            (Self::Installing, System::None(_)) => found.state == State::Absent,
-            (Self::Installing, System::Whole(_)) => true,
-            (Self::Running | Self::Erasing, System::Whole(_)) if found.state == State::Configured => true,
-            (Self::Erasing, _) => no_state,
+            // Nobody looks at what nothing leads to: an installation begins anew.
+            (Self::Installing, System::None(_)) => true,
             (Self::Erased, System::None(_)) => found.state == State::Absent,
+            (Self::Erasing, System::None(_)) => no_state,
+            (Self::Erasing, System::Whole(_)) => no_state || found.state == State::Configured,
+            (Self::Installing | Self::Running, System::Whole(_)) => found.state == State::Configured,
             _ => false,
         }
     }

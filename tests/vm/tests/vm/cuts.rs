@@ -52,7 +52,7 @@ pub(crate) async fn check(
         let (rule, versions) = expected(power_cut.phase, &known);
         if let Err(problem) = rule.check(&found, &versions) {
             problems.push(format!("{power_cut:?}: {problem:#}"));
-        } else if let Some(due) = due(&starts, &cuts, number, &found) {
+        } else if let Some(due) = due(&starts, &cuts, number) {
             starts.remove(due);
             let started = start_from(node, &path, &found, &versions).await;
             started.with_context(|| format!("start from {power_cut:?}, {found:?}"))?;
@@ -95,12 +95,9 @@ fn starts(cuts: &[PowerCut]) -> Vec<(&'static str, usize)> {
     rotating(&STARTED, STARTED_AT_ONCE).into_iter().filter_map(middle).collect()
 }
 
-/// The start that this disk is for. What a reset has left of a boot loader leads nowhere and is passed over: the next disk
-/// of the phase takes its turn.
-fn due(starts: &[(&str, usize)], cuts: &[PowerCut], number: usize, found: &Found) -> Option<usize> {
-    let leads_on = !matches!(found.system, System::Broken(_));
-    let wanted = |(phase, middle): &(&str, usize)| *phase == cuts[number].phase && *middle <= number;
-    starts.iter().position(wanted).filter(|_| leads_on)
+/// The start that this disk is for.
+fn due(starts: &[(&str, usize)], cuts: &[PowerCut], number: usize) -> Option<usize> {
+    starts.iter().position(|(phase, middle)| *phase == cuts[number].phase && *middle == number)
 }
 
 /// The two versions; the one that was installed first.
