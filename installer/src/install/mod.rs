@@ -158,7 +158,8 @@ pub fn run<D: Device + ?Sized>(
         let (image, slot) = (source.root_size, slot.capacity());
         return Err(InstallError::Root(SlotError::TooLarge { image, slot }));
     }
-    let volume = Volume::with_files(efi.end - efi.start, source.esp).map_err(InstallError::Esp)?;
+    let volume = Volume::with_files(efi.end - efi.start, device.sector_size(), source.esp);
+    let volume = volume.map_err(InstallError::Esp)?;
 
     let mut writer = Writer { device, report, step: Step::Mark };
     writer.step(Step::Mark, |device| marker::write(device, plan.table.guid))?;
