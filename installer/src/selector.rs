@@ -230,7 +230,7 @@ pub enum Refusal {
         /// The size that would do.
         needed: u64,
     },
-    /// It holds something of others.
+    /// It holds a system, ours or not, or data.
     #[error("{disk} holds {content}, which is not erased without being asked: set wipe")]
     Foreign {
         /// The disk.
@@ -240,7 +240,7 @@ pub enum Refusal {
     },
 }
 
-/// Whether a disk may be written. `wipe` allows to erase what is not ours.
+/// Whether a disk may be written. `wipe` allows to erase what is on it; an installation that was not finished is nothing.
 ///
 /// # Errors
 /// When it may not.
@@ -260,7 +260,7 @@ pub fn check(disk: &DiskFacts, wipe: bool) -> Result<(), Refusal> {
         return Err(Refusal::InUse(path));
     }
     match &disk.content {
-        Content::Foreign(_) | Content::Unreadable(_) if !wipe => {
+        Content::Corten { .. } | Content::Foreign(_) | Content::Unreadable(_) if !wipe => {
             Err(Refusal::Foreign { disk: path, content: disk.content.to_string() })
         }
         _ => Ok(()),
@@ -368,7 +368,12 @@ mod tests {
         for (facts, wipe, refusal) in [
             (good.clone(), false, None),
             (DiskFacts { content: Content::Unfinished, ..good.clone() }, false, None),
-            (DiskFacts { content: Content::Corten { version: None }, ..good.clone() }, false, None),
+            (DiskFacts { content: Content::Corten { version: None }, ..good.clone() }, true, None),
+            (
+                DiskFacts { content: Content::Corten { version: None }, ..good.clone() },
+                false,
+                Some("holds corten, which is not erased"),
+            ),
             (DiskFacts { content: foreign(), ..good.clone() }, true, None),
             (
                 DiskFacts { content: foreign(), ..good.clone() },

@@ -1,6 +1,8 @@
 //! The running machine: builds each part in the order of its needs, starts it, and waits for the end.
 
 use std::ffi::OsString;
+use std::fs::File;
+use std::io;
 use std::process::ExitCode;
 use std::sync::Arc;
 use std::time::Duration;
@@ -160,6 +162,9 @@ fn start(early: boot::Early) -> std::io::Result<Running> {
     if let Some(loader) = modules {
         tokio::spawn(boot::hotplug::run(loader));
     }
+    if node.started_from.medium.is_some() {
+        std::thread::Builder::new().name("keep".into()).spawn(keep_program)?;
+    }
     Ok(Running { node, controllers })
 }
 
@@ -226,6 +231,17 @@ async fn give_memory_back() {
     loop {
         tokio::time::sleep(TRIM).await;
         corten_sys::memory::trim();
+    }
+}
+
+/// The medium may be pulled out while the system runs from it, and a page of the program that was never read would then
+/// be the end of PID 1. What was read stays in memory, unless that gets short.
+fn keep_program() {
+    let _ = corten_sys::system::be_nice(10);
+    let read = File::open("/proc/self/exe").and_then(|mut file| io::copy(&mut file, &mut io::sink()));
+    match read {
+        Ok(_) => boot::fatal::note("the program is kept in memory"),
+        Err(error) => tracing::warn!(%error, "the program cannot be kept in memory: leave the medium in"),
     }
 }
 

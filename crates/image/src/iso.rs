@@ -58,8 +58,8 @@ mod tests {
             let (large, small) = (vec![7; size], vec![8; 100_000]);
             let bytes = esp_size([size as u64, 100_000]).unwrap();
             let mut volume = Cursor::new(vec![0; usize::try_from(bytes).unwrap()]);
-            esp::format(&mut volume, &[("EFI/Linux/a.efi", &large), ("EFI/BOOT/BOOTX64.EFI", &small)])
-                .unwrap();
+            let files: &[(&str, &[u8])] = &[("EFI/Linux/a.efi", &large), ("EFI/BOOT/BOOTX64.EFI", &small)];
+            esp::format(&mut volume, installer::device::SectorSize::B512, files).unwrap();
         }
         assert_eq!(esp_size([31 << 20]), None);
     }

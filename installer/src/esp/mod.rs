@@ -17,7 +17,7 @@ use std::ops::Range;
 use fatfs::{Date, DateTime, FatType, FileSystem, FormatVolumeOptions, FsOptions, Time, TimeProvider};
 use fscommon::BufStream;
 
-use crate::device::{Device, Window, target};
+use crate::device::{Device, SectorSize, Window, target};
 use crate::entry::{EntryName, boot_order};
 
 pub use untangle::untangle;
@@ -47,15 +47,22 @@ const PIECE: u64 = 1 << 20;
 /// "CORT".
 const VOLUME_ID: u32 = 0x434f_5254;
 
-/// FAT32 has at least 65,525 clusters, and they have at least 512 bytes.
-const FAT32_MINIMUM: u64 = 34 << 20;
+/// FAT32 has at least 65,525 clusters, and they have at least a sector.
+const FAT32_MINIMUM: u64 = 68_000;
 
-/// Formats the whole of `volume` and writes the files. Folders on the way are made.
-pub fn format<V: Read + Write + Seek>(mut volume: V, files: &[(&str, &[u8])]) -> io::Result<()> {
+/// Formats the whole of `volume` and writes the files. Folders on the way are made. Linux mounts no FAT whose sectors are
+/// smaller than the disk's.
+pub fn format<V: Read + Write + Seek>(
+    mut volume: V,
+    sectors: SectorSize,
+    files: &[(&str, &[u8])],
+) -> io::Result<()> {
     let length = volume.seek(SeekFrom::End(0))?;
     volume.seek(SeekFrom::Start(0))?;
+    let minimum = FAT32_MINIMUM * sectors.bytes();
     let options = FormatVolumeOptions::new()
-        .fat_type(if length < FAT32_MINIMUM { FatType::Fat16 } else { FatType::Fat32 })
+        .bytes_per_sector(u16::try_from(sectors.bytes()).map_err(io::Error::other)?)
+        .fat_type(if length < minimum { FatType::Fat16 } else { FatType::Fat32 })
         .volume_id(VOLUME_ID)
         .volume_label(*b"EFI        ");
     fatfs::format_volume(BufStream::new(&mut volume), options)?;
@@ -102,9 +109,9 @@ pub(crate) struct Volume {
 
 impl Volume {
     /// A formatted volume with these files.
-    pub(crate) fn with_files(length: u64, files: &[(&str, &[u8])]) -> io::Result<Self> {
+    pub(crate) fn with_files(length: u64, sectors: SectorSize, files: &[(&str, &[u8])]) -> io::Result<Self> {
         let mut volume = Self { length, position: 0, pieces: BTreeMap::new() };
-        format(&mut volume, files)?;
+        format(&mut volume, sectors, files)?;
         Ok(volume)
     }
 
@@ -205,7 +212,7 @@ mod tests {
 
     fn volume_of(mebibytes: usize) -> Vec<u8> {
         let mut bytes = io::Cursor::new(vec![0; mebibytes << 20]);
-        format(&mut bytes, FILES).unwrap();
+        format(&mut bytes, SectorSize::B512, FILES).unwrap();
         bytes.into_inner()
     }
 
@@ -228,8 +235,29 @@ mod tests {
     }
 
     #[test]
+    fn the_sectors_are_those_of_the_disk() {
+        for (sectors, mebibytes, kind) in [
+            (SectorSize::B512, 40, FatType::Fat32),
+            (SectorSize::B4096, 300, FatType::Fat32),
+            (SectorSize::B4096, 40, FatType::Fat16),
+        ] {
+            let mut volume = Volume::with_files(mebibytes << 20, sectors, FILES).unwrap();
+            let mut boot = [0; 512];
+            volume.seek(SeekFrom::Start(0)).unwrap();
+            volume.read_exact(&mut boot).unwrap();
+            assert_eq!(u64::from(u16::from_le_bytes([boot[11], boot[12]])), sectors.bytes());
+            volume.seek(SeekFrom::Start(0)).unwrap();
+            let file_system = FileSystem::new(volume, FsOptions::new()).unwrap();
+            assert_eq!(file_system.fat_type(), kind);
+            let mut found = Vec::new();
+            file_system.root_dir().open_file(FILES[0].0).unwrap().read_to_end(&mut found).unwrap();
+            assert!(found == FILES[0].1);
+        }
+    }
+
+    #[test]
     fn a_volume_in_memory_has_the_same_bytes_and_stores_what_was_written() {
-        let volume = Volume::with_files(40 << 20, FILES).unwrap();
+        let volume = Volume::with_files(40 << 20, SectorSize::B512, FILES).unwrap();
         let mut bytes = vec![0; 40 << 20];
         for (at, piece) in volume.pieces() {
             let at = usize::try_from(at).unwrap();
@@ -249,7 +277,7 @@ mod tests {
             ("EFI/Linux/other.efi", b"d"),
         ];
         let range = 1 << 20..41 << 20;
-        for (at, piece) in Volume::with_files(40 << 20, files).unwrap().pieces() {
+        for (at, piece) in Volume::with_files(40 << 20, SectorSize::B512, files).unwrap().pieces() {
             disk.write_at(piece, range.start + at).unwrap();
         }
         let found: Vec<_> = entries(&disk, range).unwrap().iter().map(ToString::to_string).collect();

@@ -91,7 +91,7 @@ mod tests {
             })
             .collect();
         let disk = FlakyDisk::new(range.end + MIB, SectorSize::B512);
-        for (at, piece) in Volume::with_files(mebibytes * MIB, &with_content).unwrap().pieces() {
+        for (at, piece) in Volume::with_files(mebibytes * MIB, SectorSize::B512, &with_content).unwrap().pieces() {
             disk.write_at(piece, range.start + at).unwrap();
         }
         for (nth, (_, contents)) in files.iter().enumerate() {

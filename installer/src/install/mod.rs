@@ -205,7 +205,8 @@ pub fn write<D: Device + ?Sized>(
         let (image, slot) = (source.root_size, slot.capacity());
         return Err(InstallError::Root(SlotError::TooLarge { image, slot }));
     }
-    let mut volume = Volume::with_files(efi.end - efi.start, source.esp).map_err(InstallError::Esp)?;
+    let volume = Volume::with_files(efi.end - efi.start, device.sector_size(), source.esp);
+    let mut volume = volume.map_err(InstallError::Esp)?;
     let sector = volume.hold_back(device.sector_size().length());
 
     let mut writer = Writer { device, report, step: Step::Mark };

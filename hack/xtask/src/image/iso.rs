@@ -8,6 +8,7 @@ use anyhow::{Context as _, Result};
 use corten_constants::VERSION;
 use corten_image::verity::RootHash;
 use corten_image::{esp, iso};
+use installer::device::SectorSize;
 
 use crate::cache::{self, Inputs};
 use crate::progress;
@@ -78,7 +79,7 @@ fn write_esp(medium: &Medium<'_>, path: &Path) -> Result<()> {
     let size = size.context("the kernel image is too large for the boot image of a CD")?;
     let file = File::options().read(true).write(true).create(true).truncate(true).open(path)?;
     file.set_len(size)?;
-    esp::format(file, files).context("make the EFI partition of the medium")
+    esp::format(file, SectorSize::B512, files).context("make the EFI partition of the medium")
 }
 
 fn xorriso(medium: &Medium<'_>, boot: &Path, tree: &Path, iso: &Path) -> Command {

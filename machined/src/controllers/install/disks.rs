@@ -2,7 +2,7 @@
 
 use std::fs::{self, File};
 use std::ops::ControlFlow;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use corten_config::{DiskSelector, Install};
 use corten_constants::paths;
@@ -11,7 +11,7 @@ use corten_sys::mount;
 use installer::content;
 use installer::device::{self, Device as _};
 use installer::entry::EntryName;
-use installer::install::{self as writer, Identities, Plan, Source};
+use installer::install::{self as writer, Identities, InstallError, Plan, Source};
 use installer::selector::{self, DiskFacts, NoChoice, Selector};
 use installer::{esp, slot};
 use serde::Deserialize;
@@ -21,6 +21,14 @@ use super::engine::{Chosen, Engine, Finish, Moment, NotChosen, Report};
 
 /// Folder on the medium with what is installed.
 const FOLDER: &str = "corten";
+
+/// The medium gives nothing.
+#[derive(Debug, thiserror::Error)]
+#[error("read {name} from the install medium: is it still in the machine?")]
+struct MediumError {
+    name: &'static str,
+    source: std::io::Error,
+}
 
 /// The disks of this machine.
 #[derive(Debug, Clone, Copy)]
@@ -45,7 +53,8 @@ impl Engine for Disks {
             hint: hint.to_owned(),
         };
         selector::check(chosen, install.wipe).map_err(|refusal| refuse(refusal.to_string(), HINT))?;
-        let plan = plan(chosen).map_err(|error| refuse(error.to_string(), "the medium may be damaged"))?;
+        let plan = plan(chosen)
+            .map_err(|error| refuse(crate::errors::chain(error.as_ref()), "the medium may be damaged"))?;
         let disk = disks.iter().find(|disk| disk.name == chosen.name).cloned();
         let disk = disk.ok_or_else(|| refuse(format!("{} is gone", chosen.path), HINT))?;
         Ok(Chosen {
@@ -59,13 +68,13 @@ impl Engine for Disks {
         let about = about()?;
         let device = device::Disk::open(&chosen.disk.path, chosen.disk.sector_size.try_into()?)?;
         let plan = plan(&facts(&chosen.disk, ""))?;
-        let folder = Path::new(paths::MEDIUM).join(FOLDER);
-        let (kernel, loader) = (fs::read(folder.join("corten.efi"))?, fs::read(folder.join("bootx64.efi"))?);
+        let (kernel, loader) = (from_medium("corten.efi")?, from_medium("bootx64.efi")?);
         let entry = format!("{}/{}", esp::ENTRIES, EntryName::first(about.version));
         let files: &[(&str, &[u8])] =
             &[(esp::LOADER, &loader), (&entry, &kernel), (esp::LOADER_CONF, esp::LOADER_SETTINGS)];
-        let mut root = File::open(folder.join("root.img"))?;
-        let root_size = root.metadata()?.len();
+        let lost = |source| MediumError { name: ROOT, source };
+        let mut root = File::open(on_medium(ROOT)).map_err(lost)?;
+        let root_size = root.metadata().map_err(lost)?.len();
         let source = Source { root: &mut root, root_size, esp: files };
         let written = writer::write(&device, &plan, source, &mut |progress| {
             let moment = Moment { step: progress.step.name(), done: progress.done, total: progress.total };
@@ -73,6 +82,10 @@ impl Engine for Disks {
                 Ok(()) => ControlFlow::Continue(()),
                 Err(_) => ControlFlow::Break(()),
             }
+        })
+        .map_err(|error| match error {
+            InstallError::Source(source) => lost(source).into(),
+            error => BoxError::from(error),
         })?;
         let (path, sectors) = (chosen.disk.path.clone(), device.sector_size());
         Ok(Box::new(move || {
@@ -82,11 +95,20 @@ impl Engine for Disks {
     }
 }
 
+/// The root image.
+const ROOT: &str = "root.img";
 const HINT: &str = "name another disk, or change the Install document: osctl disks";
 
 fn about() -> Result<About, BoxError> {
-    let path = Path::new(paths::MEDIUM).join(FOLDER).join("install.json");
-    Ok(serde_json::from_slice(&fs::read(path)?)?)
+    Ok(serde_json::from_slice(&from_medium("install.json")?)?)
+}
+
+fn on_medium(name: &str) -> PathBuf {
+    Path::new(paths::MEDIUM).join(FOLDER).join(name)
+}
+
+fn from_medium(name: &'static str) -> Result<Vec<u8>, MediumError> {
+    fs::read(on_medium(name)).map_err(|source| MediumError { name, source })
 }
 
 fn plan(facts: &DiskFacts) -> Result<Plan, BoxError> {

@@ -1,11 +1,12 @@
 //! The certificate of this node's API.
 //!
-//! Reads `MachineConfig`, `HostnameStatus`, `NodeAddresses`, `MachineStatus`; owns apid's files and its
-//! `CertificateStatus`. With a config the leaf is signed by the OS CA, lives 24 hours and is renewed at half of that; apid
+//! Reads `MachineConfig`, `HostnameStatus`, `NodeAddresses`, `MachineStatus`, and `TimeStatus` to hear of a clock that was
+//! set; owns apid's files and its `CertificateStatus`. With a config the leaf is signed by the OS CA, lives 24 hours and is renewed at half of that; apid
 //! loads it without a restart. In maintenance it is self-signed, and the console shows its fingerprint.
 
 use std::collections::BTreeMap;
 use std::net::IpAddr;
+use std::ops::Range;
 use std::path::Path;
 use std::time::Duration;
 
@@ -13,13 +14,13 @@ use corten_constants::{ids, paths};
 use corten_controller::{BoxError, Context, Controller, Next};
 use corten_pki::{KeyType, LeafRequest, Usage};
 use corten_resources::config::MachineConfig;
-use corten_resources::network::{HostnameStatus, NodeAddresses};
+use corten_resources::network::{HostnameStatus, NodeAddresses, TimeStatus};
 use corten_resources::runtime::{MACHINE, MachineStage, MachineStatus};
 use corten_resources::secrets::CertificateStatus;
 use corten_store::Kind as _;
 
 use super::describe::describe;
-use super::files;
+use super::{clock, files};
 use crate::controllers::config;
 
 /// Id of the certificate's status.
@@ -47,14 +48,15 @@ struct Wish {
 #[derive(Debug)]
 struct Current {
     wish: Wish,
-    renew_at: jiff::Timestamp,
+    good: Range<jiff::Timestamp>,
 }
 
 impl Current {
     /// In maintenance a client knows the machine by its fingerprint and by nothing else, and the operator may have read it
-    /// from the console already: it stays, whatever names and addresses come.
-    fn serves(&self, wish: &Wish) -> bool {
-        self.wish == *wish || (self.wish.config.is_none() && wish.config.is_none())
+    /// from the console already: it stays, whatever names and addresses come, and whatever the clock says.
+    fn serves(&self, wish: &Wish, now: jiff::Timestamp) -> bool {
+        let maintenance = self.wish.config.is_none() && wish.config.is_none();
+        maintenance || (self.wish == *wish && self.good.contains(&now))
     }
 }
 
@@ -64,7 +66,13 @@ impl Controller for ApiCertificate {
     }
 
     fn inputs(&self) -> &'static [&'static str] {
-        &[MachineConfig::NAME, HostnameStatus::NAME, NodeAddresses::NAME, MachineStatus::NAME]
+        &[
+            MachineConfig::NAME,
+            HostnameStatus::NAME,
+            NodeAddresses::NAME,
+            MachineStatus::NAME,
+            TimeStatus::NAME,
+        ]
     }
 
     fn outputs(&self) -> &'static [&'static str] {
@@ -74,15 +82,15 @@ impl Controller for ApiCertificate {
     async fn reconcile(&mut self, ctx: &Context) -> Result<Next, BoxError> {
         let Some(wish) = wish(ctx) else { return Ok(Next::Wait) };
         let now = jiff::Timestamp::now();
-        if self.current.as_ref().is_some_and(|have| have.serves(&wish) && now < have.renew_at) {
+        if self.current.as_ref().is_some_and(|have| have.serves(&wish, now)) {
             return Ok(Next::After(LOOK));
         }
         let (files, certificate) = make(ctx, &wish)?;
-        let (status, renew_at) = describe(&certificate)?;
+        let (status, good) = describe(&certificate)?;
         let maintenance = wish.config.is_none();
         tokio::task::spawn_blocking(move || write(&files, maintenance)).await??;
         ctx.put::<CertificateStatus>(CERTIFICATE, status)?;
-        self.current = Some(Current { wish, renew_at });
+        self.current = Some(Current { wish, good });
         Ok(Next::After(LOOK))
     }
 }
@@ -121,6 +129,7 @@ fn make(ctx: &Context, wish: &Wish) -> Result<(BTreeMap<String, String>, String)
                 .as_ref()
                 .ok_or("Machine has no ca.key: this node cannot sign its own")?;
             let ca = corten_pki::Ca { cert_pem: config.machine.ca.certificate.clone(), key_pem: key.clone() };
+            clock::mend(ctx.store(), corten_pki::validity(&ca.cert_pem)?);
             let leaf = ca.issue(&LeafRequest {
                 common_name: wish.names.last().cloned().unwrap_or_default(),
                 organizations: Vec::new(),
@@ -167,9 +176,12 @@ mod tests {
             addresses: Vec::new(),
             config: config.map(str::to_owned),
         };
-        let current = |wish| Current { wish, renew_at: jiff::Timestamp::now() };
-        assert!(current(wish("a", None)).serves(&wish("b", None)));
-        assert!(!current(wish("a", None)).serves(&wish("a", Some("1"))));
-        assert!(!current(wish("a", Some("1"))).serves(&wish("b", Some("1"))));
+        let at = |seconds| jiff::Timestamp::from_second(seconds).unwrap();
+        let current = |wish| Current { wish, good: at(10)..at(20) };
+        assert!(current(wish("a", None)).serves(&wish("b", None), at(99)));
+        assert!(!current(wish("a", None)).serves(&wish("a", Some("1")), at(15)));
+        assert!(!current(wish("a", Some("1"))).serves(&wish("b", Some("1")), at(15)));
+        let same = |now| current(wish("a", Some("1"))).serves(&wish("a", Some("1")), at(now));
+        assert_eq!([same(9), same(10), same(20)], [false, true, false], "the clock was put right");
     }
 }

@@ -1,22 +1,25 @@
 //! What a certificate says about itself, for `CertificateStatus`.
 
 use std::net::IpAddr;
+use std::ops::Range;
 
 use corten_controller::BoxError;
 use corten_resources::secrets::CertificateStatus;
 use x509_parser::extensions::GeneralName;
 use x509_parser::prelude::{FromDer, X509Certificate};
 
-/// The status of a certificate, and when to renew it.
+/// The status of a certificate, and how long it is good: from its beginning until it is to be renewed. A clock that was put
+/// right may stand before the beginning.
 ///
 /// # Errors
 /// When it does not parse.
-pub(super) fn describe(pem: &str) -> Result<(CertificateStatus, jiff::Timestamp), BoxError> {
+pub(super) fn describe(pem: &str) -> Result<(CertificateStatus, Range<jiff::Timestamp>), BoxError> {
     let (_, block) = x509_parser::pem::parse_x509_pem(pem.as_bytes())?;
     let (_, certificate) = X509Certificate::from_der(&block.contents)?;
     let validity = certificate.validity();
     let (from, to) = (validity.not_before.timestamp(), validity.not_after.timestamp());
-    let renew_at = jiff::Timestamp::from_second(from + (to - from) / 2)?;
+    let [begin, renew_at, end] = [from, from + (to - from) / 2, to].map(jiff::Timestamp::from_second);
+    let good = begin?..renew_at?;
     let subject = certificate.subject();
     let text =
         |names: Vec<Result<&str, _>>| names.into_iter().filter_map(Result::ok).map(str::to_owned).collect();
@@ -27,13 +30,13 @@ pub(super) fn describe(pem: &str) -> Result<(CertificateStatus, jiff::Timestamp)
         common_name: common_names.join(","),
         organizations,
         subject_alt_names: names.into_iter().flatten().filter_map(alt_name).collect(),
-        not_before: jiff::Timestamp::from_second(from)?.to_string(),
-        not_after: jiff::Timestamp::from_second(to)?.to_string(),
-        renew_at: renew_at.to_string(),
+        not_before: good.start.to_string(),
+        not_after: end?.to_string(),
+        renew_at: good.end.to_string(),
         issuer: certificate.issuer().to_string(),
         fingerprint: corten_pki::fingerprint(pem)?,
     };
-    Ok((status, renew_at))
+    Ok((status, good))
 }
 
 fn alt_name(name: &GeneralName<'_>) -> Option<String> {
@@ -67,10 +70,10 @@ mod tests {
             lifetime: Duration::from_secs(24 * 3600),
             key: KeyType::P256,
         };
-        let (status, renew_at) = describe(&ca.issue(&request).unwrap().cert_pem).unwrap();
+        let (status, good) = describe(&ca.issue(&request).unwrap().cert_pem).unwrap();
         assert_eq!(status.common_name, "n1");
         assert_eq!(status.subject_alt_names, ["n1.example", "10.0.0.1", "fd00::1"]);
-        let hours = (renew_at.as_second() - jiff::Timestamp::now().as_second()) / 3600;
+        let hours = (good.end.as_second() - jiff::Timestamp::now().as_second()) / 3600;
         assert!((11..=12).contains(&hours), "{hours}");
     }
 }

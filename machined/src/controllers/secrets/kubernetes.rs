@@ -1,9 +1,11 @@
 //! Issues the certificates of etcd and Kubernetes and renders them with the keys that each component needs.
 //!
-//! Reads `MachineConfig`, `HostnameStatus`, `NodeAddresses`; owns `ComponentSecrets` and `CertificateStatus`. A leaf is made
-//! again when what it says changes or at half of its life; the files of a component change together.
+//! Reads `MachineConfig`, `HostnameStatus`, `NodeAddresses`, and `TimeStatus` to hear of a clock that was set; owns
+//! `ComponentSecrets` and `CertificateStatus`. A leaf is made again when what it says changes, at half of its life, and when
+//! the clock is before it; the files of a component change together.
 
 use std::collections::BTreeMap;
+use std::ops::Range;
 use std::path::Path;
 use std::time::Duration;
 
@@ -14,7 +16,7 @@ use corten_constants::paths;
 use corten_controller::{BoxError, Context, Controller, Next};
 use corten_pki::{Ca, KeyType, LeafRequest, Usage};
 use corten_resources::config::MachineConfig;
-use corten_resources::network::{HostnameStatus, NodeAddresses};
+use corten_resources::network::{HostnameStatus, NodeAddresses, TimeStatus};
 use corten_resources::secrets::{CertificateStatus, ComponentSecrets};
 use corten_store::Kind as _;
 use serde_json::json;
@@ -43,7 +45,7 @@ struct Issued {
     certificate: String,
     key: String,
     status: CertificateStatus,
-    renew_at: jiff::Timestamp,
+    good: Range<jiff::Timestamp>,
 }
 
 impl std::fmt::Debug for Issued {
@@ -58,7 +60,7 @@ impl Controller for KubernetesSecrets {
     }
 
     fn inputs(&self) -> &'static [&'static str] {
-        &[MachineConfig::NAME, HostnameStatus::NAME, NodeAddresses::NAME]
+        &[MachineConfig::NAME, HostnameStatus::NAME, NodeAddresses::NAME, TimeStatus::NAME]
     }
 
     fn outputs(&self) -> &'static [&'static str] {
@@ -126,7 +128,7 @@ impl KubernetesSecrets {
     /// The leaf from before while it is good, else a new one.
     fn issue(&mut self, id: &str, wish: &Leaf, config: &Config) -> Result<&Issued, BoxError> {
         let now = jiff::Timestamp::now();
-        let good = self.issued.get(id).is_some_and(|have| have.wish == *wish && now < have.renew_at);
+        let good = self.issued.get(id).is_some_and(|have| have.wish == *wish && have.good.contains(&now));
         if !good {
             let issued = issue(wish, config)?;
             self.issued.insert(id.to_owned(), issued);
@@ -146,13 +148,13 @@ fn issue(wish: &Leaf, config: &Config) -> Result<Issued, BoxError> {
         lifetime: LIFETIME,
         key: KeyType::P256,
     })?;
-    let (status, renew_at) = describe(&leaf.cert_pem)?;
+    let (status, good) = describe(&leaf.cert_pem)?;
     Ok(Issued {
         wish: wish.clone(),
         certificate: leaf.cert_pem,
         key: leaf.key_pem.expose().to_owned(),
         status,
-        renew_at,
+        good,
     })
 }
 

@@ -4,6 +4,7 @@
 //! and are renewed at half of their life. No secret leaves this area but as such a file.
 
 pub mod api;
+mod clock;
 mod describe;
 pub mod files;
 pub mod kubeconfig;

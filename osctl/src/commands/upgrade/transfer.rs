@@ -207,6 +207,8 @@ mod tests {
         payload: RefCell<Vec<u8>>,
         begun: Cell<u32>,
         problems: Vec<v1::UpdateProblem>,
+        /// It answers so many attempts after the first as busy.
+        busy: Cell<u32>,
     }
 
     impl Receiver for Flaky {
@@ -216,8 +218,13 @@ mod tests {
 
         async fn begin(&self, _: v1::BeginUpdateRequest) -> Result<v1::BeginUpdateResponse, CommandError> {
             self.begun.set(self.begun.get() + 1);
+            let mut problems = self.problems.clone();
+            if self.begun.get() > 1 && self.busy.get() > 0 {
+                self.busy.set(self.busy.get() - 1);
+                problems.push(v1::UpdateProblem { name: "busy".to_owned(), ..Default::default() });
+            }
             Ok(v1::BeginUpdateResponse {
-                problems: self.problems.clone(),
+                problems,
                 upload: "u1".to_owned(),
                 offset: self.payload.borrow().len() as u64,
                 total: PAYLOAD as u64,
@@ -271,6 +278,18 @@ mod tests {
             assert!(*node.payload.borrow() == payload);
             assert_eq!(node.begun.get(), 4, "once for each chunk");
         }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_node_that_still_hears_the_broken_connection_is_waited_for() {
+        let node = Flaky { breaks_after: 2, busy: Cell::new(3), ..Flaky::default() };
+        let (payload, result) = sent(&node).await;
+        assert_eq!(result.unwrap(), "u1");
+        assert!(*node.payload.borrow() == payload);
+        let first = v1::UpdateProblem { name: "busy".to_owned(), ..Default::default() };
+        let node = Flaky { problems: vec![first], ..Flaky::default() };
+        let (_, result) = sent(&node).await;
+        assert_eq!((result.unwrap_err().code(), node.begun.get()), (codes::UPDATE_RUNNING, 1));
     }
 
     #[tokio::test(start_paused = true)]

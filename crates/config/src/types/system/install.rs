@@ -16,8 +16,8 @@ pub struct Install {
     /// disk of the machine must fit; `osctl disks` lists them.
     #[schemars(extend("x-effect" = "live"))]
     pub disk: DiskSelector,
-    /// Whether a disk with a foreign system or data on it may be erased. An earlier installation that was not finished
-    /// is written over without it.
+    /// Whether a disk with a system or data on it may be erased. An earlier installation that was not finished is
+    /// written over without it.
     #[serde(default)]
     #[schemars(extend("x-effect" = "live"))]
     pub wipe: bool,
