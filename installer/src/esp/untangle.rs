@@ -105,10 +105,10 @@ mod tests {
     fn share(disk: &FlakyDisk, range: &Range<u64>, to: usize, from: usize) {
         let names = entries(disk, range);
         let short = |nth: usize| *names[nth].slots.last().unwrap();
-        for field in [20..22, 26..32] {
-            let mut bytes = vec![0; field.len()];
-            disk.read_at(&mut bytes, short(from) + field.start as u64).unwrap();
-            disk.write_at(&bytes, short(to) + field.start as u64).unwrap();
+        for (field, length) in [(20, 2), (26, 6)] {
+            let mut bytes = vec![0; length];
+            disk.read_at(&mut bytes, short(from) + field).unwrap();
+            disk.write_at(&bytes, short(to) + field).unwrap();
         }
     }
 

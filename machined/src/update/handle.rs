@@ -14,15 +14,15 @@ use tokio::time::Instant;
 
 use super::error::UpdateError;
 use super::esp::Esp;
-use super::memory::{Evidence, deny, failure, forget};
-use super::outcome::{self, Outcome};
+use super::memory::{Evidence, forget};
+use super::outcome::Outcome;
 use super::preflight::{self, Facts};
 use super::seen::{Moment, Seen};
 use super::slots::{self, BootEntry, SlotPartition};
-use super::stage;
 use super::system::System;
 use super::transfer::{Transfer, TransferError};
 use super::view::{Baseline, Begun, View};
+use super::{settle, stage};
 use crate::versions;
 
 /// A complete transfer counts as in use for this long while it is read back.
@@ -41,9 +41,9 @@ pub struct Updates {
 #[derive(Debug)]
 pub(super) struct Inner {
     disk: Option<String>,
-    running: String,
+    pub(super) running: String,
     /// An update was begun in this boot.
-    begun: AtomicBool,
+    pub(super) begun: AtomicBool,
     /// Held for as long as a step takes: only by work on the disk.
     current: Mutex<Option<Current>>,
     /// What others see of it.
@@ -143,7 +143,7 @@ impl Updates {
         &self,
         evidence: impl FnOnce(&PendingUpdate) -> Evidence + Send + 'static,
     ) -> Result<Outcome, UpdateError> {
-        let outcome = self.work(|inner| inner.settle(evidence)).await?;
+        let outcome = self.work(|inner| settle::settle(inner, evidence)).await?;
         self.changed.notify_one();
         Ok(outcome)
     }
@@ -378,32 +378,6 @@ impl Inner {
             denied: meta.record::<Denylist>()?.unwrap_or_default().0,
             failure: meta.record()?,
         })
-    }
-
-    fn settle(&self, evidence: impl FnOnce(&PendingUpdate) -> Evidence) -> Result<Outcome, UpdateError> {
-        let system = self.system()?;
-        let file = system.meta_file();
-        let Some(pending) = file.load()?.record::<PendingUpdate>()? else { return Ok(Outcome::Nothing) };
-        // Nothing that was begun in this boot is to be judged.
-        if self.begun.load(Ordering::Acquire) {
-            return Ok(Outcome::Nothing);
-        }
-        let esp = Esp::mount(&system.esp)?;
-        let outcome = outcome::decide(Some(&pending), &esp.entries()?, &self.running);
-        match outcome {
-            Outcome::Nothing | Outcome::Trial => {}
-            Outcome::Stays => file.update(forget)?,
-            Outcome::Abandoned | Outcome::Incomplete => {
-                // It would be booted next, and nobody would remember what it is.
-                stage::unstage(&esp, &self.running)?;
-                file.update(forget)?;
-            }
-            Outcome::FellBack { tries } => {
-                let failure = failure(&pending, tries, evidence(&pending));
-                file.update(|meta| deny(meta, &pending, &failure))?;
-            }
-        }
-        Ok(outcome)
     }
 
     fn begin(

@@ -19,6 +19,7 @@ pub mod outcome;
 pub mod preflight;
 pub mod probe;
 mod seen;
+mod settle;
 pub mod slots;
 pub mod source;
 pub mod stage;

@@ -57,9 +57,8 @@ impl Slots {
             self.node.updates.settle(move |pending| evidence(&records, &pending.root_hash, &running)).await?
         };
         let message = match &outcome {
-            Outcome::Nothing | Outcome::Trial => {
-                "an update is on trial: it stays when this boot is healthy".to_owned()
-            }
+            Outcome::Nothing => "an update was begun in this boot and goes on".to_owned(),
+            Outcome::Trial => "an update is on trial: it stays when this boot is healthy".to_owned(),
             Outcome::Stays => "the update stays".to_owned(),
             Outcome::FellBack { tries } => {
                 format!("an update failed {tries} times and is refused from now on: osctl update status")
