@@ -79,7 +79,11 @@ mod tests {
     const GOOD: &str = "corten-000002-0.2.0.efi";
 
     /// A volume with these files: a file of the same content as one before it is another name for that one.
-    fn disk(mebibytes: u64, files: &[(&str, &[u8])]) -> (FlakyDisk, Range<u64>) {
+    fn disk(files: &[(&str, &[u8])]) -> (FlakyDisk, Range<u64>) {
+        disk_of(40, SectorSize::B512, files)
+    }
+
+    fn disk_of(mebibytes: u64, sectors: SectorSize, files: &[(&str, &[u8])]) -> (FlakyDisk, Range<u64>) {
         let range = MIB..(mebibytes + 1) * MIB;
         let first = |contents| files.iter().position(|(_, other)| *other == contents).unwrap();
         let paths: Vec<_> = files.iter().map(|(name, _)| format!("{ENTRIES}/{name}")).collect();
@@ -90,8 +94,9 @@ mod tests {
                 (paths[nth].as_str(), if first(*contents) == nth { *contents } else { b"" })
             })
             .collect();
-        let disk = FlakyDisk::new(range.end + MIB, SectorSize::B512);
-        for (at, piece) in Volume::with_files(mebibytes * MIB, SectorSize::B512, &with_content).unwrap().pieces() {
+        let disk = FlakyDisk::new(range.end + MIB, sectors);
+        let volume = Volume::with_files(mebibytes * MIB, sectors, &with_content).unwrap();
+        for (at, piece) in volume.pieces() {
             disk.write_at(piece, range.start + at).unwrap();
         }
         for (nth, (_, contents)) in files.iter().enumerate() {
@@ -134,8 +139,9 @@ mod tests {
     fn check(names: &[&str], stays: &str) {
         let content: &[u8] = &[7; 100_000];
         let shared: Vec<_> = names.iter().map(|name| (*name, content)).collect();
-        for mebibytes in [24, 40] {
-            let (disk, range) = disk(mebibytes, &shared);
+        for (mebibytes, sectors) in [(24, SectorSize::B512), (40, SectorSize::B512), (300, SectorSize::B4096)]
+        {
+            let (disk, range) = disk_of(mebibytes, sectors, &shared);
             assert_eq!(files(&disk, &range).len(), names.len());
             assert_eq!(untangle(&disk, range.clone()).unwrap().len(), names.len() - 1);
             assert_eq!(files(&disk, &range), [(stays.to_owned(), content.to_vec())], "{names:?}");
@@ -156,18 +162,15 @@ mod tests {
 
     #[test]
     fn what_is_not_shared_or_not_ours_stays() {
-        let (disk, range) = disk(
-            40,
-            &[
-                ("corten-000001-0.1.0.efi", &[1; 5000]),
-                (STAGED, &[2; 70_000]),
-                ("linux.efi", &[3; 100]),
-                ("other.efi", &[3; 100]),
-                ("empty-1.efi", b""),
-                ("corten-000007-0.2.0.efi", b""),
-                ("corten-000008-0.2.0.efi", b""),
-            ],
-        );
+        let (disk, range) = disk(&[
+            ("corten-000001-0.1.0.efi", &[1; 5000]),
+            (STAGED, &[2; 70_000]),
+            ("linux.efi", &[3; 100]),
+            ("other.efi", &[3; 100]),
+            ("empty-1.efi", b""),
+            ("corten-000007-0.2.0.efi", b""),
+            ("corten-000008-0.2.0.efi", b""),
+        ]);
         let before = disk.operations();
         assert!(untangle(&disk, range).unwrap().is_empty());
         assert_eq!(disk.operations(), before, "nothing is written");
@@ -176,7 +179,7 @@ mod tests {
     #[test]
     fn the_clusters_of_what_stays_are_not_freed_wherever_power_is_cut() {
         let (before, range) =
-            disk(40, &[("corten-000001-0.1.0.efi", &[1; 5000]), (TRIAL, &[2; 9000]), (GOOD, &[2; 9000])]);
+            disk(&[("corten-000001-0.1.0.efi", &[1; 5000]), (TRIAL, &[2; 9000]), (GOOD, &[2; 9000])]);
         let good = (GOOD.to_owned(), vec![2; 9000]);
         let whole = before.copy();
         untangle(&whole, range.clone()).unwrap();
@@ -202,7 +205,7 @@ mod tests {
 
     #[test]
     fn a_name_whose_first_pieces_are_gone_is_found_by_its_short_one() {
-        let (disk, range) = disk(40, &[("linux-long-name.efi", &[1; 10])]);
+        let (disk, range) = disk(&[("linux-long-name.efi", &[1; 10])]);
         let first = entries(&disk, &range)[0].slots[0];
         disk.write_at(&[0xe5], first).unwrap();
         let name = &entries(&disk, &range)[0];
@@ -212,7 +215,7 @@ mod tests {
 
     #[test]
     fn a_folder_without_end_and_a_disk_of_others_are_errors() {
-        let (disk, range) = disk(40, &[(GOOD, &[1; 10])]);
+        let (disk, range) = disk(&[(GOOD, &[1; 10])]);
         let fat = Fat::open(&disk, range.clone()).unwrap();
         let root = fat.table + 4 * u64::from(fat.root_cluster);
         disk.write_at(&fat.root_cluster.to_le_bytes(), root).unwrap();
