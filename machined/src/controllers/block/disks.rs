@@ -2,11 +2,11 @@
 //!
 //! Only looks: nothing here writes.
 
-use corten_constants::labels;
 use corten_resources::block::{DiskStatus, PartitionStatus};
 use corten_sys::block::gpt::{self, Partition};
-use corten_sys::block::probe::{self, Content};
 use corten_sys::block::{self, Disk};
+use installer::content::{self, Content};
+use installer::device;
 
 /// A disk with its table; no table is an empty list.
 #[derive(Debug, Clone)]
@@ -25,12 +25,12 @@ fn look(disk: Disk) -> Found {
     Found { disk, partitions }
 }
 
-/// What is on it, in a word or two. Reads some MiB of a disk without a table.
-pub(super) fn content(found: &Found) -> String {
-    if found.partitions.is_empty() {
-        probe::probe(&found.disk.path).map_or_else(|error| format!("unreadable: {error}"), word)
-    } else {
-        describe(&found.partitions)
+/// What is on it, as an installation sees it.
+pub(crate) fn content(disk: &Disk) -> Content {
+    let opened = disk.sector_size.try_into().map_err(std::io::Error::other);
+    match opened.and_then(|sectors| device::Disk::look_at(&disk.path, sectors)) {
+        Ok(device) => content::look(&device),
+        Err(error) => Content::Unreadable(error.to_string()),
     }
 }
 
@@ -41,21 +41,6 @@ pub(super) fn holds(disk: &str, device: &str) -> bool {
         if disk.ends_with(|last: char| last.is_ascii_digit()) { rest.strip_prefix('p') } else { Some(rest) };
     let is_number = |text: &str| !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit());
     rest.is_empty() || number.is_some_and(is_number)
-}
-
-/// What a table says. Our root slots are known by their names.
-fn describe(partitions: &[Partition]) -> String {
-    let has = |label: &str| partitions.iter().any(|partition| partition.label == label);
-    if has(labels::ROOT_A) && has(labels::ROOT_B) { "corten" } else { "gpt" }.to_owned()
-}
-
-fn word(content: Content) -> String {
-    match content {
-        Content::Empty => "empty",
-        Content::Known(name) => name,
-        Content::Unknown => "data",
-    }
-    .to_owned()
 }
 
 /// As a resource. `system` says that the machine runs from it, or was started from it.
@@ -93,13 +78,6 @@ mod tests {
     fn partition(label: &str) -> Partition {
         let [uuid, type_uuid] = [String::new(), String::new()];
         Partition { number: 1, label: label.into(), uuid, type_uuid, start: 0, size: 0 }
-    }
-
-    #[test]
-    fn our_slots_make_a_disk_ours() {
-        assert_eq!(describe(&[partition("EFI"), partition("ROOT-A"), partition("ROOT-B")]), "corten");
-        assert_eq!(describe(&[partition("EFI"), partition("ROOT-A")]), "gpt");
-        assert_eq!((word(Content::Empty), word(Content::Known("xfs"))), ("empty".into(), "xfs".into()));
     }
 
     #[test]

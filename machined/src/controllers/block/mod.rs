@@ -6,7 +6,7 @@
 //! It needs no config and starts with the first controllers. A volume that holds anything that is not ours is never
 //! formatted: the machine stays up without it and says why.
 
-mod disks;
+pub(crate) mod disks;
 mod filesystem;
 mod install;
 pub(crate) mod marker;

@@ -99,7 +99,7 @@ impl Volumes {
 
     async fn tell_of_disks(&self, ctx: &Context, found: Vec<Found>) -> Result<(), BoxError> {
         let looked = tokio::task::spawn_blocking(|| {
-            let with_content = found.into_iter().map(|one| (disks::content(&one), one));
+            let with_content = found.into_iter().map(|one| (disks::content(&one.disk).to_string(), one));
             with_content.collect::<Vec<_>>()
         });
         let status = |(content, one): (String, Found)| {

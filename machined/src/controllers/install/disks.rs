@@ -8,7 +8,7 @@ use corten_config::{DiskSelector, Install};
 use corten_constants::paths;
 use corten_sys::block::{self, Disk};
 use corten_sys::mount;
-use installer::content;
+use installer::content::Content;
 use installer::device::{self, Device as _};
 use installer::entry::EntryName;
 use installer::install::{self as writer, Identities, InstallError, Plan, Source};
@@ -18,6 +18,7 @@ use serde::Deserialize;
 
 use super::BoxError;
 use super::engine::{Chosen, Engine, Finish, Moment, NotChosen, Report};
+use crate::controllers::block::disks::content;
 
 /// Folder on the medium with what is installed.
 const FOLDER: &str = "corten";
@@ -60,7 +61,7 @@ impl Engine for Disks {
         Ok(Chosen {
             disk,
             plan: plan.to_string().lines().map(str::to_owned).collect(),
-            installed: matches!(chosen.content, content::Content::Corten { .. }),
+            installed: matches!(chosen.content, Content::Corten { .. }),
         })
     }
 
@@ -85,6 +86,9 @@ impl Engine for Disks {
         })
         .map_err(|error| match error {
             InstallError::Source(source) => lost(source).into(),
+            error if !chosen.disk.path.exists() => {
+                format!("the disk was pulled out: {}", crate::errors::chain(&error)).into()
+            }
             error => BoxError::from(error),
         })?;
         let (path, sectors) = (chosen.disk.path.clone(), device.sector_size());
@@ -131,17 +135,9 @@ fn facts(disk: &Disk, medium: &str) -> DiskFacts {
         removable: disk.removable,
         read_only: disk.read_only,
         ids: disk.ids.clone(),
-        content: content_of(disk),
+        content: content(disk),
         medium: disk.name == medium,
         in_use: in_use(disk),
-    }
-}
-
-fn content_of(disk: &Disk) -> content::Content {
-    let opened = disk.sector_size.try_into().map_err(std::io::Error::other);
-    match opened.and_then(|sectors| device::Disk::look_at(&disk.path, sectors)) {
-        Ok(device) => content::look(&device),
-        Err(error) => content::Content::Unreadable(error.to_string()),
     }
 }
 
