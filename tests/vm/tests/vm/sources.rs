@@ -65,8 +65,8 @@ fn a_node_that_fetches_a_version_goes_on_where_the_server_broke_off() {
         let upgrade =
             async |from: &[&str]| patient(&node).run(&[&["upgrade", "--no-reboot"], from].concat()).await;
 
-        let url = format!("http://{}/x.bundle", web.authority());
-        upgrade(&["--url", &url]).await?.fails(1, &["update.source", &url, "404", "hint:"])?;
+        let missing = format!("http://{}/missing.bundle", web.authority());
+        upgrade(&["--url", &missing]).await?.fails(1, &["update.source", &missing, "404", "hint:"])?;
         let image = format!("{}/corten:next", web.authority());
         let from_registry = ["--image", image.as_str(), "--insecure-source"];
         upgrade(&from_registry).await?.fails(1, &["update.source", &image, "hint:"])?;
@@ -74,6 +74,7 @@ fn a_node_that_fetches_a_version_goes_on_where_the_server_broke_off() {
         upgrade(&["--url", &nobody]).await?.fails(1, &["update.source", &nobody, "cause:"])?;
         ensure!(status(&node).await?.pending.is_none(), "something was written");
 
+        let url = format!("http://{}/x.bundle", web.authority());
         web.put("/x.bundle", "application/octet-stream", Arc::clone(&content));
         web.break_once("/x.bundle");
         upgrade(&["--url", &url]).await?.ok()?;
