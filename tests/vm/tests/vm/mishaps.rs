@@ -125,6 +125,13 @@ async fn wait_writing(node: &TestNode) -> Result<()> {
     bail!("the installation ended before anything was written")
 }
 
+/// Waits until the list of disks is like that.
+async fn wait_disks(node: &TestNode, fingerprint: &str, wanted: impl Fn(&str) -> bool) -> Result<()> {
+    let address = node.address()?;
+    let arguments = ["disks", "--insecure", "--fingerprint", fingerprint, "-n", &address];
+    node.osctl().until(&arguments, node.machine().timeouts().seconds(20), wanted).await.map(drop)
+}
+
 #[test]
 fn a_disk_that_is_pulled_out_during_its_installation_is_installed_when_it_is_back() {
     vm_test(async |lab| {
@@ -142,20 +149,13 @@ fn a_disk_that_is_pulled_out_during_its_installation_is_installed_when_it_is_bac
         pulled?;
         installed?.fails(1, &["install.failed", "the installation to /dev/sd", "cause:", "hint:"])?;
 
-        let disks = insecure(&node, &fingerprint, "disks").await?.ok()?;
-        ensure!(
-            !disks.contains("/dev/sd") && !disks.contains("unfinished"),
-            "the disk is still there: {disks}"
-        );
+        wait_disks(&node, &fingerprint, |disks| !disks.contains("sda")).await.context("it is not missed")?;
         let none = node.apply_first_config(&fingerprint, &config, &[]).await?;
         none.fails(8, &["install.disk", "hint:", "osctl disks"])?;
 
         node.machine().replug_disk("system").await?;
-        let deadline = tokio::time::Instant::now() + lab.timeouts().seconds(20);
-        while !insecure(&node, &fingerprint, "disks").await?.stdout.contains("unfinished installation") {
-            ensure!(tokio::time::Instant::now() < deadline, "the disk is not seen again");
-            tokio::time::sleep(Duration::from_millis(500)).await;
-        }
+        let unfinished = |disks: &str| disks.contains("unfinished installation");
+        wait_disks(&node, &fingerprint, unfinished).await.context("it is not seen again")?;
         node.install(&fingerprint, "{serial: system}").await
     });
 }
