@@ -23,6 +23,7 @@ use serde_json::json;
 
 use super::{on_medium, slots};
 use crate::boot::timeline::Timeline;
+use crate::controllers::config;
 use crate::controllers::secrets::api::CERTIFICATE;
 use crate::controllers::secrets::files;
 use crate::node::Power;
@@ -126,6 +127,10 @@ fn observe(store: &Store, asked: Option<MachineStage>) -> MachineStatus {
     if stage == MachineStage::Maintenance && install.is_none() {
         let hint = "osctl apply-config --insecure --fingerprint <shown on the console> -f <config>";
         unmet.push(condition("config", "no source has a config", hint));
+    }
+    if let Some(problem) = config::problem(store) {
+        let reason = format!("this version cannot read the config: {problem}");
+        unmet.push(condition("config", &reason, "go back to a version that can: osctl rollback"));
     }
     unmet.extend(cluster(store));
     unmet.extend(services(store));
