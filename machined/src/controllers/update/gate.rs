@@ -76,7 +76,11 @@ impl Gate {
         let (now, patience) = (versions::uptime_ms(), patience(ctx));
         let failures = gate::failures(&checks);
         self.healthy_since_ms = if failures.is_empty() { self.healthy_since_ms.or(Some(now)) } else { None };
-        let verdict = gate::decide(self.healthy_since_ms, now, patience);
+        let (verdict, failures) = match config::problem(ctx.store()) {
+            // Waiting does not mend that, and how long to wait is in the config.
+            Some(problem) => (Verdict::Fail, format!("config: this version cannot read it: {problem}")),
+            None => (gate::decide(self.healthy_since_ms, now, patience), failures),
+        };
         let rest = i64::try_from(patience.deadline_ms.saturating_sub(now)).unwrap_or(i64::MAX);
         let ended = matches!(verdict, Verdict::Fail).then(|| format!("health gate: {failures}"));
         self.record(&machine, ended).await;
