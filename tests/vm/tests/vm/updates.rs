@@ -76,7 +76,7 @@ async fn comes_back(lab: &Lab, node: &TestNode, row: Broken) -> Result<Duration>
     let text = said.to_string();
     ensure!(text.contains("denied") && text.contains(row.reason), "{text}");
     // It is not taken a second time unless somebody insists.
-    node.osctl().run(&["upgrade", "-f", path.as_str()]).await?.fails(6, &["failed on this node before"])?;
+    node.osctl().run(&["upgrade", "-f", path.as_str()]).await?.fails(8, &["failed on this node before"])?;
     node.kubectl().ok(&["get", "configmap", "kept"]).await?;
     std::fs::remove_file(&path)?;
     Ok(took)
