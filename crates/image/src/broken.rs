@@ -60,7 +60,13 @@ pub const ROWS: &[Broken] = &[
     row("deadlock", "faults", "corten.fault=deadlock", "", ""),
     Broken {
         config_format: Some(9),
-        ..row("config-of-another-format", "faults", "corten.fault=config-format", "config: this version cannot", "")
+        ..row(
+            "config-of-another-format",
+            "faults",
+            "corten.fault=config-format",
+            "config: this version cannot",
+            "",
+        )
     },
 ];
 
