@@ -153,6 +153,12 @@ impl TestNode {
         Ok(())
     }
 
+    /// What the API tells of slots and updates.
+    pub async fn update_status(&self) -> Result<v1::UpdateStatusResponse> {
+        let client = self.client().await?;
+        Ok(client.updates().status(v1::UpdateStatusRequest {}).await?.into_inner())
+    }
+
     /// Writes the administrator's kubeconfig with the address at which this node is reachable now.
     pub async fn refresh_kubeconfig(&self) -> Result<()> {
         let server = self.cluster.kubernetes().context("the API server has no port")?;

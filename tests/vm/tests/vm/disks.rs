@@ -6,20 +6,21 @@ use corten_vm_tests::{TestNode, vm_test};
 use std::fs::File;
 use std::os::unix::fs::FileExt;
 
-/// Where slot A begins on the disk image: after the EFI and META partitions.
-const ROOT_A: u64 = (1 + 1024 + 16) << 20;
+use crate::versions::start_of;
+
 /// Where a squashfs says how long it is.
 const SQUASHFS_BYTES_USED: u64 = 40;
 
 /// Damages the last bytes of the squashfs: the table of ids, which every mount reads.
 fn flip_a_byte(node: &TestNode) -> Result<()> {
     let image = File::open(node.machine().image().disk())?;
+    let start = start_of("ROOT-A")?;
     let mut magic = [0; 4];
-    image.read_exact_at(&mut magic, ROOT_A)?;
-    ensure!(&magic == b"hsqs", "slot A does not begin at {ROOT_A}");
+    image.read_exact_at(&mut magic, start)?;
+    ensure!(&magic == b"hsqs", "slot A does not begin at {start}");
     let mut used = [0; 8];
-    image.read_exact_at(&mut used, ROOT_A + SQUASHFS_BYTES_USED)?;
-    let offset = ROOT_A + u64::from_le_bytes(used) - 4;
+    image.read_exact_at(&mut used, start + SQUASHFS_BYTES_USED)?;
+    let offset = start + u64::from_le_bytes(used) - 4;
     let mut byte = [0];
     image.read_exact_at(&mut byte, offset)?;
     Ok(node.machine().overwrite_disk(offset, 1, !byte[0])?)

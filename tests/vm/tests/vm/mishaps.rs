@@ -16,19 +16,7 @@ use corten_vm_tests::{Finished, Lab, TestNode, rotating, vm_test};
 use installer::device::SectorSize;
 use installer::{entry, esp};
 
-use crate::versions::{bundle, further, patient};
-
-/// Where a partition begins.
-fn start_of(label: &str) -> Result<u64> {
-    let layout = installer::layout::place(20 << 30)?;
-    let extent = layout.into_iter().find(|extent| extent.spec.label == label);
-    Ok(extent.with_context(|| format!("the layout has {label}"))?.start)
-}
-
-async fn update_status(node: &TestNode) -> Result<v1::UpdateStatusResponse> {
-    let client = node.client().await?;
-    Ok(client.updates().status(v1::UpdateStatusRequest {}).await?.into_inner())
-}
+use crate::versions::{bundle, further, patient, start_of};
 
 /// What the slots hold, and which one comes next.
 fn slots(status: &v1::UpdateStatusResponse) -> Vec<(&str, &str, bool, bool)> {
@@ -44,12 +32,12 @@ fn a_bad_sector_in_the_other_slot_ends_the_upgrade_and_the_old_version_stays() {
         let sector = (start_of("ROOT-B")? + (40 << 20)) / 512;
         options.disk.bad_sectors = vec![BadSector { sector, read: false, write: true }];
         let node = lab.node(&options).await?;
-        let before = update_status(&node).await?;
+        let before = node.update_status().await?;
         let path = bundle(lab, "next", &further(lab, "next")?)?;
         let ended = patient(&node).run(&["upgrade", "-f", path.as_str(), "--no-reboot"]).await?;
         ended.fails(1, &["update.write", "ROOT-B", "input/output error", "hint:", "osctl dmesg"])?;
 
-        let after = update_status(&node).await?;
+        let after = node.update_status().await?;
         ensure!(after.pending.is_none(), "something is left of it: {after:?}");
         ensure!(slots(&after) == slots(&before), "{before:?} became {after:?}");
         let log = node.osctl().ok(&["dmesg"]).await?;
@@ -89,7 +77,7 @@ fn an_upgrade_that_does_not_fit_on_the_efi_partition_is_refused_before_anything_
         options.boot = Boot::Firmware;
         options.disk.source = Source::File(with_full_esp(lab)?);
         let node = lab.node(&options).await?;
-        let before = update_status(&node).await?;
+        let before = node.update_status().await?;
         let next = further(lab, "next")?;
         let path = bundle(lab, "next", &next)?;
         let needed = format!("bytes free, {} are needed", next.uki()?.len() + (16 << 20));
@@ -97,17 +85,20 @@ fn an_upgrade_that_does_not_fit_on_the_efi_partition_is_refused_before_anything_
         ended
             .fails(8, &["update.refused", "the EFI partition has", &needed, "hint:", "osctl reset --disk"])?;
 
-        let after = update_status(&node).await?;
+        let after = node.update_status().await?;
         ensure!(after.pending.is_none() && slots(&after) == slots(&before), "{before:?} became {after:?}");
         ensure!(slots(&after).iter().any(|slot| slot.0 == "ROOT-B" && slot.1.is_empty()), "{after:?}");
         Ok(())
     });
 }
 
-/// `osctl` as somebody who has read the fingerprint of a machine in maintenance.
+/// What somebody types who has read the fingerprint of a machine in maintenance.
+fn typed<'a>(command: &'a str, fingerprint: &'a str, address: &'a str) -> [&'a str; 6] {
+    [command, "--insecure", "--fingerprint", fingerprint, "-n", address]
+}
+
 async fn insecure(node: &TestNode, fingerprint: &str, command: &str) -> Result<Finished> {
-    let address = node.address()?;
-    node.osctl().run(&[command, "--insecure", "--fingerprint", fingerprint, "-n", &address]).await
+    node.osctl().run(&typed(command, fingerprint, &node.address()?)).await
 }
 
 /// Waits until a good part of the system is written, and before it is done.
@@ -127,9 +118,8 @@ async fn wait_writing(node: &TestNode) -> Result<()> {
 
 /// Waits until the list of disks is like that.
 async fn wait_disks(node: &TestNode, fingerprint: &str, wanted: impl Fn(&str) -> bool) -> Result<()> {
-    let address = node.address()?;
-    let arguments = ["disks", "--insecure", "--fingerprint", fingerprint, "-n", &address];
-    node.osctl().until(&arguments, node.machine().timeouts().seconds(20), wanted).await.map(drop)
+    let (address, patience) = (node.address()?, node.machine().timeouts().seconds(20));
+    node.osctl().until(&typed("disks", fingerprint, &address), patience, wanted).await.map(drop)
 }
 
 #[test]
@@ -286,7 +276,7 @@ fn a_machine_is_installed_to_each_kind_of_disk() {
             node.install(&fingerprint, "{serial: system}").await.context(name)?;
             ensure!(node.status().await?.hostname == node.name(), "{name}: it has another config");
             // The EFI partition can be mounted: a FAT with small sectors on a disk with large ones cannot.
-            let status = update_status(&node).await.context(name)?;
+            let status = node.update_status().await.context(name)?;
             let (running, version) = (status.slots.iter().find(|slot| slot.running), node.version().await?);
             ensure!(running.is_some_and(|slot| slot.version == version), "{name}: {status:?}");
             node.machine().power_cut().await?;

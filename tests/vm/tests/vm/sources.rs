@@ -10,14 +10,9 @@ use corten_vm_tests::{Lab, TestNode, vm_test};
 use crate::versions::{bundle, further, patient};
 use crate::web::Web;
 
-/// The slots, as the API tells them.
-async fn status(node: &TestNode) -> Result<v1::UpdateStatusResponse> {
-    let client = node.client().await?;
-    Ok(client.updates().status(v1::UpdateStatusRequest {}).await?.into_inner())
-}
-
 /// Waits until more bytes than these are there; tells how many. It fails when the transfer ended before.
 async fn wait_sent(node: &TestNode, more_than: u64) -> Result<u64> {
+    // One connection: a handshake for each look would slow down what is looked at.
     let client = node.client().await?;
     let deadline = tokio::time::Instant::now() + node.machine().timeouts().seconds(60);
     loop {
@@ -33,7 +28,7 @@ async fn wait_sent(node: &TestNode, more_than: u64) -> Result<u64> {
 }
 
 async fn is_staged(node: &TestNode, version: &str) -> Result<()> {
-    let status = status(node).await?;
+    let status = node.update_status().await?;
     let phase = status.pending.as_ref().map(|pending| pending.phase.as_str());
     ensure!(phase == Some("staged"), "{version} is not staged: {status:?}");
     let next = status.slots.iter().find(|slot| slot.next).context("a slot is the next to boot")?;
@@ -74,7 +69,7 @@ fn a_node_that_fetches_a_version_goes_on_where_the_server_broke_off() {
         upgrade(&from_registry).await?.fails(1, &["update.source", &image, "hint:"])?;
         let nobody = format!("http://{}:{}/x", corten_lab::HOST, corten_lab::free_ports(1)?[0]);
         upgrade(&["--url", &nobody]).await?.fails(1, &["update.source", &nobody, "cause:"])?;
-        ensure!(status(&node).await?.pending.is_none(), "something was written");
+        ensure!(node.update_status().await?.pending.is_none(), "something was written");
 
         let url = format!("http://{}/x.bundle", web.authority());
         web.put("/x.bundle", "application/octet-stream", Arc::clone(&content));
@@ -105,7 +100,7 @@ fn a_file_goes_on_where_its_sender_died_and_has_one_sender_at_a_time() {
         first.kill().await?;
         // The node learns of it by the connection's end, and writes what came before that.
         tokio::time::sleep(lab.timeouts().seconds(1)).await;
-        let kept = status(&node).await?.pending.unwrap_or_default().done_bytes;
+        let kept = node.update_status().await?.pending.unwrap_or_default().done_bytes;
 
         let second = patient(&node).start(&upgrade)?;
         wait_sent(&node, kept).await?;

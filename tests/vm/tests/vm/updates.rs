@@ -7,7 +7,7 @@ use corten_bundle::SigningKey;
 use corten_image::broken::{Broken, CANNOT_BOOT, ROWS};
 use corten_vm_tests::{Lab, TestNode, rotating, vm_test, vm_test_in_turn};
 
-use crate::versions::{bundle, further, key, patient};
+use crate::versions::{bundle, further, key, patient, start_of};
 
 async fn status(node: &TestNode) -> Result<serde_json::Value> {
     let text = node.osctl().ok(&["update", "status", "-o", "json"]).await?;
@@ -148,10 +148,7 @@ fn a_byte_that_changed_in_the_new_slot_ends_in_the_old_one() {
         patient(&node).ok(&["upgrade", "-f", path.as_str(), "--no-reboot"]).await?;
         node.osctl().ok(&["shutdown"]).await?;
         node.machine().wait_off(lab.timeouts().power_off()).await?;
-        let slot =
-            installer::layout::place(20 << 30)?.into_iter().find(|extent| extent.spec.label == "ROOT-B");
-        let start = slot.context("the layout has a second slot")?.start;
-        node.machine().overwrite_disk(start, 1 << 20, 0x5a)?;
+        node.machine().overwrite_disk(start_of("ROOT-B")?, 1 << 20, 0x5a)?;
         node.expect_boot();
         node.expect_trouble(CANNOT_BOOT);
         let mark = node.machine().console().mark();

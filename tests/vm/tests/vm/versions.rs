@@ -28,3 +28,10 @@ pub(crate) fn bundle(lab: &Lab, name: &str, variant: &Variant) -> Result<Utf8Pat
 pub(crate) fn patient(node: &TestNode) -> Tool {
     Tool { patience: node.machine().timeouts().seconds(200), ..node.osctl() }
 }
+
+/// Where a partition of the disk begins.
+pub(crate) fn start_of(label: &str) -> Result<u64> {
+    let layout = installer::layout::place(20 << 30)?;
+    let extent = layout.into_iter().find(|extent| extent.spec.label == label);
+    Ok(extent.with_context(|| format!("the layout has {label}"))?.start)
+}
