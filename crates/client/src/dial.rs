@@ -18,20 +18,7 @@ use tokio::{
 };
 use tokio_rustls::{TlsConnector, client::TlsStream};
 
-use crate::{
-    Identity, Problem, Target,
-    tls::{self, Seen},
-};
-
-/// Whether somebody answers as a Corten API does: shakes hands with whoever is there, and says nothing.
-///
-/// # Errors
-/// Says what is in the way.
-pub async fn answers(target: Target) -> Result<(), Problem> {
-    let seen = Seen::default();
-    let tls = tls::insecure(None, &seen).map_err(|error| Problem::Tls { cause: error.to_string() })?;
-    Dialer::new(target, tls, seen, None).dial().await.map(drop)
-}
+use crate::{Identity, Problem, Target, tls::Seen};
 
 /// What it takes to dial, again and again.
 #[derive(Debug, Clone)]

@@ -13,7 +13,6 @@ mod tls;
 
 pub use client::{Client, Options};
 pub use context::{Context, ContextError, Contexts};
-pub use dial::answers;
 pub use fingerprint::{Fingerprint, FingerprintError};
 pub use identity::{Identity, IdentityError};
 pub use problem::{ClientError, ExitCode, Problem};

@@ -112,6 +112,18 @@ impl Diagnostics {
         self.items.iter().filter(|item| item.severity == Severity::Warning)
     }
 
+    /// The first error in one line, and how many more there are; empty when there is none.
+    pub fn summary(&self) -> String {
+        let mut errors = self.errors();
+        let Some(first) = errors.next() else { return String::new() };
+        let Diagnostic { message, file, line, column, .. } = first;
+        let place = if *line == 0 { file.clone() } else { format!("{file}:{line}:{column}") };
+        match errors.count() {
+            0 => format!("{message} ({place})"),
+            more => format!("{message} ({place}), and {}", count(more, "more error")),
+        }
+    }
+
     /// Whether there is nothing to say.
     pub fn is_empty(&self) -> bool {
         self.items.is_empty()
@@ -178,4 +190,19 @@ impl Diagnostic {
 
 fn count(number: usize, noun: &str) -> String {
     if number == 1 { format!("1 {noun}") } else { format!("{number} {noun}s") }
+}
+
+#[cfg(test)]
+mod tests {
+    use crate::{Config, Source};
+
+    #[test]
+    fn a_summary_is_one_line_with_the_first_place_and_the_number_of_the_others() {
+        let summary = |text| Config::parse(text, &Source::new("a.yaml")).unwrap_err().summary();
+        let one = "apiVersion: corten.dev/v9\nkind: Hostname\nhostname: a\n";
+        assert_eq!(summary(one), "unknown apiVersion \"corten.dev/v9\" (a.yaml:1:13)");
+        let two = format!("{one}---\n{one}---\n{one}");
+        let expected = "unknown apiVersion \"corten.dev/v9\" (a.yaml:1:13), and 2 more errors";
+        assert_eq!(summary(&two), expected);
+    }
 }

@@ -20,7 +20,7 @@ pub struct Broken {
     /// What the node says of it afterwards.
     pub reason: &'static str,
     /// What its console shows, and is no trouble.
-    pub console: &'static str,
+    pub console: &'static [&'static str],
     /// The only format of configs that it reads; the node's own when not given.
     pub config_format: Option<u32>,
 }
@@ -42,22 +42,28 @@ const fn row(
     base: &'static str,
     arguments: &'static str,
     reason: &'static str,
-    console: &'static str,
+    console: &'static [&'static str],
 ) -> Broken {
     Broken { name, base, arguments, reason, console, config_format: None }
 }
 
 /// Every kind.
 pub const ROWS: &[Broken] = &[
-    row("kernel-panic", "next", "rdinit=/nope", "left no trace", "Kernel panic"),
-    row("no-network", "next", "module_blacklist=virtio_net", "api: the machine has no address", ""),
-    row("crash-at-start", "faults", "corten.fault=crash-at-start", "", "Kernel panic"),
-    row("no-disk-driver", "next", "module_blacklist=virtio_blk", "left no trace", CANNOT_BOOT),
-    row("no-etcd", "no-etcd", "", "etcd", ""),
-    row("hang-in-initramfs", "faults", "corten.fault=hang-initramfs", "left no trace", ""),
-    row("no-api", "faults", "corten.fault=no-api", "api", ""),
-    row("kubelet-not-ready", "faults", "corten.fault=no-kubelet", "node-ready", ""),
-    row("deadlock", "faults", "corten.fault=deadlock", "", ""),
+    row("kernel-panic", "next", "rdinit=/nope", "left no trace", &["Kernel panic"]),
+    row("no-network", "next", "module_blacklist=virtio_net", "api: the machine has no address", &[]),
+    row(
+        "crash-at-start",
+        "faults",
+        "corten.fault=crash-at-start",
+        "kernel panic",
+        &["src/faults.rs", "Kernel panic"],
+    ),
+    row("no-disk-driver", "next", "module_blacklist=virtio_blk", "left no trace", &[CANNOT_BOOT]),
+    row("no-etcd", "no-etcd", "", "etcd", &[]),
+    row("hang-in-initramfs", "faults", "corten.fault=hang-initramfs", "left no trace", &[]),
+    row("no-api", "faults", "corten.fault=no-api", "api", &[]),
+    row("kubelet-not-ready", "faults", "corten.fault=no-kubelet", "node-ready", &[]),
+    row("deadlock", "faults", "corten.fault=deadlock", "", &[]),
     Broken {
         config_format: Some(9),
         ..row(
@@ -65,7 +71,7 @@ pub const ROWS: &[Broken] = &[
             "faults",
             "corten.fault=config-format",
             "config: this version cannot",
-            "",
+            &[],
         )
     },
 ];

@@ -95,8 +95,7 @@ impl<'a, D: Device + ?Sized> Fat<'a, D> {
     /// Where the clusters of a folder lie.
     fn chain(&self, first: u32) -> io::Result<Vec<Range<u64>>> {
         let (mut ranges, mut cluster) = (Vec::new(), first);
-        let end = if self.wide { 0x0fff_fff8 } else { 0xfff8 };
-        while (2..end).contains(&cluster) {
+        while (2..self.end_mark()).contains(&cluster) {
             let start = self.data + u64::from(cluster - 2) * self.cluster_size;
             if ranges.len() as u64 * self.cluster_size >= FOLDER_MAX {
                 return Err(damaged("a folder of the FAT file system has no end"));
@@ -105,6 +104,24 @@ impl<'a, D: Device + ?Sized> Fat<'a, D> {
             cluster = self.next(cluster)?;
         }
         Ok(ranges)
+    }
+
+    /// Whether the clusters from `first` on come to an end. After a power cut, the table may call one of them free.
+    pub(crate) fn has_end(&self, first: u32) -> io::Result<bool> {
+        let (clusters, mut cluster) = ((self.range.end - self.data) / self.cluster_size, first);
+        for _ in 0..=clusters {
+            match cluster {
+                0 | 1 => return Ok(false),
+                _ if cluster >= self.end_mark() => return Ok(true),
+                _ => cluster = self.next(cluster)?,
+            }
+        }
+        Ok(false)
+    }
+
+    /// What the table says after the last cluster of a file, or more.
+    fn end_mark(&self) -> u32 {
+        if self.wide { 0x0fff_fff8 } else { 0xfff8 }
     }
 
     /// What the table says of a cluster: which one comes after it.

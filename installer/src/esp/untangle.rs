@@ -1,8 +1,10 @@
-//! Undoes what a rename leaves behind when power is cut in the middle of it: two names for one file.
+//! Undoes what a power cut leaves behind: two names for one file, in the middle of a rename, and a file that came in and whose
+//! clusters are free, because its name was on the disk before the table was.
 //!
 //! FAT has no rename: the new name is written and then the old one is freed, which are two writes. In between, both names
 //! lead to the same clusters. Whoever removes one of them then, or renames onto it, frees the clusters of the other: the
-//! next file that is written lands in the middle of a kernel image that boots. Nothing that goes through a file system can
+//! next file that is written lands in the middle of a kernel image that boots. Whoever removes or overwrites the
+//! half-written file makes the file system go wrong. Nothing that goes through a file system can
 //! take a name away without freeing its clusters, so it is done here, on the bytes of the folder, before the file system
 //! is mounted. A single byte decides, so power may be cut here too.
 
@@ -14,8 +16,9 @@ use super::{ENTRIES, INCOMING};
 use crate::device::Device;
 use crate::entry::EntryName;
 
-/// Takes away all but one of the names that kernel images of ours share, and tells which. The one that the rename was to
-/// give stays. Nobody may have the file system mounted.
+/// Takes away all but one of the names that kernel images of ours share, and the name of an incoming one whose clusters the
+/// table does not have, and tells which. Of names that share, the one that the rename was to give stays. Nobody may have the
+/// file system mounted.
 ///
 /// # Errors
 /// When it is not FAT, or the disk fails.
@@ -25,7 +28,14 @@ pub fn untangle<D: Device + ?Sized>(device: &D, range: Range<u64>) -> io::Result
         Err(error) if error.kind() == io::ErrorKind::NotFound => Vec::new(),
         names => names?,
     };
-    let superfluous = superfluous(&names);
+    let mut superfluous = superfluous(&names);
+    let incoming = names.iter().find(|name| Rank::of(name) == Some(Rank::Incoming) && name.cluster != 0);
+    if let Some(incoming) = incoming
+        && !superfluous.contains(&incoming)
+        && !fat.has_end(incoming.cluster)?
+    {
+        superfluous.push(incoming);
+    }
     superfluous.iter().try_for_each(|name| fat.drop_name(name))?;
     Ok(superfluous.into_iter().map(|name| name.text.clone()).collect())
 }
@@ -158,6 +168,21 @@ mod tests {
         check(&["corten-000001-0.1.0.efi", "corten-000003-0.1.0.efi"], "corten-000003-0.1.0.efi");
         // The boot loader went on counting under the old name.
         check(&["corten-000002-0.2.0+1-2.efi", GOOD], GOOD);
+    }
+
+    #[test]
+    fn what_came_in_and_has_no_clusters_in_the_table_goes() {
+        for (mebibytes, sectors) in [(24, SectorSize::B512), (300, SectorSize::B4096)] {
+            let good: &[u8] = &[1; 5000];
+            let (disk, range) = disk_of(mebibytes, sectors, &[(GOOD, good), (INCOMING, &[2; 90_000])]);
+            assert!(untangle(&disk, range.clone()).unwrap().is_empty(), "it is whole");
+            let fat = Fat::open(&disk, range.clone()).unwrap();
+            let first = entries(&disk, &range)[1].cluster;
+            let width = if mebibytes > 100 { 4 } else { 2 };
+            disk.write_at(&[0; 4][..width], fat.table + (u64::from(first) + 1) * width as u64).unwrap();
+            assert_eq!(untangle(&disk, range.clone()).unwrap(), [INCOMING]);
+            assert_eq!(files(&disk, &range), [(GOOD.to_owned(), good.to_vec())]);
+        }
     }
 
     #[test]

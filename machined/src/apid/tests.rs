@@ -12,7 +12,7 @@ use corten_api::v1::{
     image_service_server::{ImageService, ImageServiceServer},
     machine_service_server::{MachineService, MachineServiceServer},
 };
-use corten_client::{Client, ClientError, Context, Fingerprint, Options as ClientOptions, Problem};
+use corten_client::{Client, ClientError, Context, Fingerprint, Identity, Options as ClientOptions, Problem};
 use corten_pki::{Ca, KeyType, Leaf, LeafRequest, Usage};
 use futures::Stream;
 use tokio::sync::oneshot;
@@ -20,6 +20,7 @@ use tokio_stream::StreamExt as _;
 use tonic::{Request, Response, Status, Streaming};
 
 use super::{listen, options::Options, serve};
+use crate::update::probe;
 
 /// Tells who called in `kernel`, and streams as many events as were asked for.
 struct StandIn;
@@ -147,6 +148,7 @@ impl Fixture {
         let listener = tokio::net::UnixListener::bind(self.path().join("sock")).unwrap();
         let incoming = tokio_stream::wrappers::UnixListenerStream::new(listener);
         let server = tonic::transport::Server::builder()
+            .add_service(tonic_health::server::health_reporter().1)
             .add_service(MachineServiceServer::new(StandIn))
             .add_service(ImageServiceServer::new(StandIn));
         tokio::spawn(server.serve_with_incoming(incoming));
@@ -191,6 +193,11 @@ impl Fixture {
         Client::connect(context, &self.address, ClientOptions::default()).await
     }
 
+    /// What the health gate finds.
+    async fn probe(&self, identity: Option<&Identity>) -> Result<(), String> {
+        probe::api(&[self.address.parse().unwrap()], identity).await
+    }
+
     /// What a call ends with, wherever it fails.
     async fn problem(&self, context: &Context) -> Problem {
         match self.connect(context).await {
@@ -230,9 +237,18 @@ async fn who(client: &Client) -> String {
 }
 
 #[tokio::test]
-async fn whoever_only_asks_whether_it_answers_needs_no_certificate() {
-    let fixture = Fixture::new().await;
-    crate::update::probe::api(&[fixture.address.parse().unwrap()]).await.unwrap();
+async fn the_api_answers_a_version_on_trial_when_apid_and_machined_do() {
+    let mut fixture = Fixture::bare();
+    fixture.write_pki(&fixture.ca);
+    fixture.start(false);
+    let identity = probe::identity(&fixture.ca).unwrap();
+    let mute = fixture.probe(Some(&identity)).await.unwrap_err();
+    assert!(mute.contains("machined does not answer"), "{mute}");
+    fixture.stand_in();
+    fixture.probe(Some(&identity)).await.unwrap();
+    let other = probe::identity(&Ca::generate("other", KeyType::Ed25519).unwrap()).unwrap();
+    fixture.probe(Some(&other)).await.unwrap_err();
+    fixture.probe(None).await.unwrap_err();
 }
 
 #[tokio::test]
@@ -326,7 +342,7 @@ async fn maintenance_is_anonymous_pinned_and_named_to_those_with_a_context() {
     }
     fixture.stand_in();
     fixture.start(false);
-    crate::update::probe::api(&[fixture.address.parse().unwrap()]).await.unwrap();
+    fixture.probe(None).await.unwrap();
     let problem = fixture.problem(&fixture.context("a", "os:admin")).await;
     let Problem::Maintenance { fingerprint: Some(fingerprint) } = problem else { panic!("{problem:?}") };
     let options = ClientOptions::default;

@@ -20,7 +20,7 @@ pub fn problem(store: &Store) -> Option<String> {
         return None;
     }
     let error = Config::parse(&resource.spec.text, &Source::new(&resource.spec.source)).err()?;
-    Some(error.to_string())
+    Some(error.summary())
 }
 
 /// The config in force, parsed; `None` while there is none.
@@ -52,6 +52,7 @@ mod tests {
         let config = MachineConfig { generation: 1, digest, source, text };
         store.put::<MachineConfig>("test", MachineConfig::ACTIVE, config).unwrap();
         let problem = problem(&store).unwrap();
-        assert!(problem.contains("corten.dev/v9"), "{problem}");
+        assert!(problem.contains("corten.dev/v9") && problem.contains("(generation 1:1:13)"), "{problem}");
+        assert_eq!(problem.lines().count(), 1, "{problem}");
     }
 }

@@ -10,9 +10,10 @@ use std::ops::Range;
 use std::path::Path;
 use std::time::Duration;
 
+use corten_config::Config;
 use corten_constants::{ids, paths};
 use corten_controller::{BoxError, Context, Controller, Next};
-use corten_pki::{KeyType, LeafRequest, Usage};
+use corten_pki::{Ca, KeyType, LeafRequest, Usage};
 use corten_resources::config::MachineConfig;
 use corten_resources::network::{HostnameStatus, NodeAddresses, TimeStatus};
 use corten_resources::runtime::{MACHINE, MachineStage, MachineStatus};
@@ -118,17 +119,21 @@ fn wish(ctx: &Context) -> Option<Wish> {
     Some(Wish { names, addresses, config: active.map(|config| config.spec.digest.clone()) })
 }
 
+/// The CA of the OS API.
+///
+/// # Errors
+/// When the config has no key for it.
+pub fn os_ca(config: &Config) -> Result<Ca, BoxError> {
+    let ca = &config.machine.ca;
+    let key = ca.key.as_ref().ok_or("Machine has no ca.key: this node cannot sign its own")?;
+    Ok(Ca { cert_pem: ca.certificate.clone(), key_pem: key.clone() })
+}
+
 /// apid's files and, apart, the certificate.
 fn make(ctx: &Context, wish: &Wish) -> Result<(BTreeMap<String, String>, String), BoxError> {
     let (leaf, ca) = match config::active(ctx.store()) {
         Some(config) if wish.config.is_some() => {
-            let key = config
-                .machine
-                .ca
-                .key
-                .as_ref()
-                .ok_or("Machine has no ca.key: this node cannot sign its own")?;
-            let ca = corten_pki::Ca { cert_pem: config.machine.ca.certificate.clone(), key_pem: key.clone() };
+            let ca = os_ca(&config)?;
             clock::mend(ctx.store(), corten_pki::validity(&ca.cert_pem)?);
             let leaf = ca.issue(&LeafRequest {
                 common_name: wish.names.last().cloned().unwrap_or_default(),

@@ -17,6 +17,7 @@ use corten_store::Kind as _;
 use tokio::sync::Notify;
 
 use crate::controllers::config;
+use crate::controllers::secrets::api::os_ca;
 use crate::errors::chain;
 use crate::node::{Node, PowerAction, PowerRequest};
 use crate::update::gate::{self, Before, Patience, Verdict};
@@ -69,7 +70,7 @@ impl Gate {
         let machine =
             ctx.get::<MachineStatus>(MACHINE).map(|machine| machine.spec.clone()).unwrap_or_default();
         let before = self.before().await;
-        let api = probe::api(&addresses(ctx)).await;
+        let api = api(ctx).await;
         let mut missing = before.ready.clone();
         missing.retain(|service| !ctx.get::<ServiceStatus>(service).is_some_and(|status| status.spec.ready));
         let checks = gate::checks(&machine, api, &before, &missing);
@@ -203,6 +204,17 @@ impl Controller for Gate {
             false => Ok(Next::Wait),
         }
     }
+}
+
+/// Whether others reach this node's API.
+async fn api(ctx: &Context) -> Result<(), String> {
+    let identity = match config::active(ctx.store()) {
+        Some(config) => {
+            Some(os_ca(&config).and_then(|ca| probe::identity(&ca)).map_err(|error| error.to_string())?)
+        }
+        None => None,
+    };
+    probe::api(&addresses(ctx), identity.as_ref()).await
 }
 
 /// Where others reach this node's API.

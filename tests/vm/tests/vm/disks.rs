@@ -1,36 +1,16 @@
 //! Disks that are damaged, missing or too small.
 
-use anyhow::{Result, ensure};
+use anyhow::ensure;
 use corten_lab::{Node, NodeSpec};
-use corten_vm_tests::{TestNode, vm_test};
-use std::fs::File;
-use std::os::unix::fs::FileExt;
+use corten_vm_tests::vm_test;
 
-use crate::versions::start_of;
-
-/// Where a squashfs says how long it is.
-const SQUASHFS_BYTES_USED: u64 = 40;
-
-/// Damages the last bytes of the squashfs: the table of ids, which every mount reads.
-fn flip_a_byte(node: &TestNode) -> Result<()> {
-    let image = File::open(node.machine().image().disk())?;
-    let start = start_of("ROOT-A")?;
-    let mut magic = [0; 4];
-    image.read_exact_at(&mut magic, start)?;
-    ensure!(&magic == b"hsqs", "slot A does not begin at {start}");
-    let mut used = [0; 8];
-    image.read_exact_at(&mut used, start + SQUASHFS_BYTES_USED)?;
-    let offset = start + u64::from_le_bytes(used) - 4;
-    let mut byte = [0];
-    image.read_exact_at(&mut byte, offset)?;
-    Ok(node.machine().overwrite_disk(offset, 1, !byte[0])?)
-}
+use crate::versions::flip_a_byte;
 
 #[test]
 fn a_flipped_byte_in_the_root_image_stops_the_boot() {
     vm_test(async |lab| {
         let node = lab.prepare(&lab.options("flipped")).await?;
-        flip_a_byte(&node)?;
+        flip_a_byte(&node, "ROOT-A", &lab.image().dir().join("root.img"))?;
         let mark = node.machine().start().await?;
         node.machine().wait_console("is corrupted", mark, lab.timeouts().seconds(20)).await?;
         // It does not hang either: the machine starts again by itself.

@@ -4,10 +4,13 @@ use std::time::Duration;
 
 use anyhow::{Context as _, Result, ensure};
 use corten_bundle::SigningKey;
-use corten_image::broken::{Broken, CANNOT_BOOT, ROWS};
+use corten_image::broken::{Broken, ROWS};
 use corten_vm_tests::{Lab, TestNode, rotating, vm_test, vm_test_in_turn};
 
-use crate::versions::{bundle, further, key, patient, start_of};
+use crate::versions::{bundle, flip_a_byte, further, key, patient};
+
+/// What dm-verity says of a block that is not what it was.
+const CORRUPTED: &str = "is corrupted";
 
 async fn status(node: &TestNode) -> Result<serde_json::Value> {
     let text = node.osctl().ok(&["update", "status", "-o", "json"]).await?;
@@ -61,9 +64,7 @@ async fn comes_back(lab: &Lab, node: &TestNode, row: Broken) -> Result<Duration>
     let generation = node.status().await?.config_generation;
     let path = bundle(lab, row.name, &row.of(further(lab, row.base)?))?;
     node.expect_boot();
-    if !row.console.is_empty() {
-        node.expect_trouble(row.console);
-    }
+    row.console.iter().for_each(|text| node.expect_trouble(text));
     let begin = std::time::Instant::now();
     let ended = patient(node).run(&["upgrade", "-f", path.as_str(), "--force"]).await?;
     let took = begin.elapsed();
@@ -77,6 +78,9 @@ async fn comes_back(lab: &Lab, node: &TestNode, row: Broken) -> Result<Duration>
     ensure!(text.contains("denied") && text.contains(row.reason), "{text}");
     // It is not taken a second time unless somebody insists.
     node.osctl().run(&["upgrade", "-f", path.as_str()]).await?.fails(8, &["failed on this node before"])?;
+    patient(node).ok(&["upgrade", "-f", path.as_str(), "--force", "--no-reboot"]).await?;
+    ensure!(status(node).await?.to_string().contains("\"staged\""), "it was not taken by force");
+    node.osctl().ok(&["rollback", "--no-reboot"]).await?;
     node.kubectl().ok(&["get", "configmap", "kept"]).await?;
     std::fs::remove_file(&path)?;
     Ok(took)
@@ -144,16 +148,17 @@ fn a_byte_that_changed_in_the_new_slot_ends_in_the_old_one() {
     vm_test_in_turn(1, async |lab| {
         let node = lab.ready_node().await?;
         let old = node.version().await?;
-        let path = bundle(lab, "next", &further(lab, "next")?)?;
+        let next = further(lab, "next")?;
+        let path = bundle(lab, "next", &next)?;
         patient(&node).ok(&["upgrade", "-f", path.as_str(), "--no-reboot"]).await?;
         node.osctl().ok(&["shutdown"]).await?;
         node.machine().wait_off(lab.timeouts().power_off()).await?;
-        node.machine().overwrite_disk(start_of("ROOT-B")?, 1 << 20, 0x5a)?;
+        flip_a_byte(&node, "ROOT-B", next.root())?;
         node.expect_boot();
-        node.expect_trouble(CANNOT_BOOT);
+        node.expect_trouble(CORRUPTED);
         let mark = node.machine().console().mark();
         node.machine().start().await?;
-        node.machine().wait_console(CANNOT_BOOT, mark, lab.timeouts().api()).await?;
+        node.machine().wait_console(CORRUPTED, mark, lab.timeouts().api()).await?;
         node.wait_version(&old).await?;
         node.wait_ready().await?;
         let said = status(&node).await?.to_string();
