@@ -63,7 +63,7 @@ pub const ROWS: &[Broken] = &[
     row("hang-in-initramfs", "faults", "corten.fault=hang-initramfs", "left no trace", &[]),
     row("no-api", "faults", "corten.fault=no-api", "api", &[]),
     row("kubelet-not-ready", "faults", "corten.fault=no-kubelet", "node-ready", &[]),
-    row("deadlock", "faults", "corten.fault=deadlock", "", &[]),
+    row("deadlock", "faults", "corten.fault=deadlock", "without a word", &[]),
     Broken {
         config_format: Some(9),
         ..row(
