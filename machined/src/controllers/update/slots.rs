@@ -102,7 +102,11 @@ fn evidence(records: &[BootRecord], root_hash: &str, running: &str) -> Evidence 
         return Evidence::default();
     };
     let reason = record.ended.clone().unwrap_or_else(|| {
-        let unmet = if record.unmet.is_empty() { "nothing".to_owned() } else { record.unmet.join(", ") };
+        // Each with its reason would be a page.
+        let names =
+            record.unmet.iter().map(|unmet| unmet.split_once(": ").map_or(unmet.as_str(), |(name, _)| name));
+        let names: Vec<_> = names.collect();
+        let unmet = if names.is_empty() { "nothing".to_owned() } else { names.join(", ") };
         format!("it ended without a word in stage {}, waiting for {unmet}", record.stage)
     });
     let log = [record.kernel_log.as_str(), record.pstore.as_str()].into_iter().flat_map(str::lines);
@@ -155,7 +159,7 @@ mod tests {
         BootRecord {
             root_hash: root_hash.to_owned(),
             stage: "booting".to_owned(),
-            unmet: vec!["network".to_owned()],
+            unmet: vec!["network: no address".to_owned(), "etcd: starting".to_owned()],
             ended: ended.map(str::to_owned),
             kernel_log: (0..100).map(|line| format!("line {line}\n")).collect(),
             ..BootRecord::default()
@@ -175,6 +179,7 @@ mod tests {
         assert_eq!(evidence(&records[..1], "mine", "old"), Evidence::default());
         assert_eq!(evidence(&records, "mine", "other"), Evidence::default(), "that was before");
         assert_eq!(evidence(&[record("", Some("kernel panic"))], "mine", "old").reason, "kernel panic");
-        assert!(evidence(&records[2..], "mine", "old").reason.contains("stage booting, waiting for network"));
+        let silent = evidence(&records[2..], "mine", "old").reason;
+        assert!(silent.ends_with("in stage booting, waiting for network, etcd"), "{silent}");
     }
 }
