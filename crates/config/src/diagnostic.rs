@@ -198,11 +198,14 @@ mod tests {
 
     #[test]
     fn a_summary_is_one_line_with_the_first_place_and_the_number_of_the_others() {
-        let summary = |text| Config::parse(text, &Source::new("a.yaml")).unwrap_err().summary();
-        let one = "apiVersion: corten.dev/v9\nkind: Hostname\nhostname: a\n";
-        assert_eq!(summary(one), "unknown apiVersion \"corten.dev/v9\" (a.yaml:1:13)");
-        let two = format!("{one}---\n{one}---\n{one}");
-        let expected = "unknown apiVersion \"corten.dev/v9\" (a.yaml:1:13), and 2 more errors";
-        assert_eq!(summary(&two), expected);
+        let text = "apiVersion: corten.dev/v9\nkind: Hostname\nhostname: a\n";
+        let mut found = Config::parse(text, &Source::new("a.yaml")).unwrap_err();
+        let first = "unknown apiVersion \"corten.dev/v9\" (a.yaml:1:13)";
+        assert_eq!(found.errors().count(), 3, "two documents are missing: {found}");
+        assert_eq!(found.summary(), format!("{first}, and 2 more errors"));
+        found.items.truncate(1);
+        assert_eq!(found.summary(), first);
+        found.items.clear();
+        assert_eq!(found.summary(), "");
     }
 }
