@@ -11,7 +11,6 @@ pub mod content;
 pub mod device;
 pub mod entry;
 pub mod esp;
-mod hashing;
 pub mod install;
 pub mod layout;
 pub mod marker;

@@ -1,15 +1,11 @@
 //! A range of a disk that takes an image: written as it arrives, synced, read back.
 
 use std::io;
-use std::ops::{ControlFlow, Range};
+use std::ops::Range;
 
 use uuid::Uuid;
 
-use crate::device::{CHUNK, Device, chunks};
-use crate::hashing::Hashing;
-
-/// SHA-256 of an image.
-pub type Hash = [u8; 32];
+use crate::device::Device;
 
 /// A range of a disk: a partition, or a partition's own device from 0 on.
 #[derive(Debug)]
@@ -37,9 +33,6 @@ pub enum SlotError {
         /// Cause.
         source: io::Error,
     },
-    /// The caller does not want to go on.
-    #[error("given up")]
-    GivenUp,
 }
 
 impl<'a, D: Device + ?Sized> Slot<'a, D> {
@@ -84,32 +77,19 @@ impl<'a, D: Device + ?Sized> Slot<'a, D> {
         self.device.sync().map_err(|source| SlotError::Disk { action: "sync", source })
     }
 
-    /// Reads the first `length` bytes back from the medium. `progress` takes the bytes that are done, and says whether to
-    /// go on. Call it after [`Slot::sync`].
+    /// Fills `bytes` with what the medium has from `offset` on. Call it after [`Slot::sync`].
     ///
     /// # Errors
-    /// When the disk fails, or `progress` says no.
-    pub fn digest(
-        &self,
-        length: u64,
-        progress: &mut dyn FnMut(u64) -> ControlFlow<()>,
-    ) -> Result<Hash, SlotError> {
-        let failed = |source| SlotError::Disk { action: "read back", source };
-        if length > self.capacity() {
-            return Err(SlotError::TooLarge { image: length, slot: self.capacity() });
+    /// When they lie outside of the slot, or the disk fails.
+    pub fn read_back(&self, offset: u64, bytes: &mut [u8]) -> Result<(), SlotError> {
+        let image = offset.saturating_add(bytes.len() as u64);
+        if image > self.capacity() {
+            return Err(SlotError::TooLarge { image, slot: self.capacity() });
         }
-        let range = self.range.start..self.range.start + length;
-        self.device.forget(range.clone()).map_err(failed)?;
-        let hash = Hashing::start().map_err(failed)?;
-        for part in chunks(range.clone()) {
-            let mut bytes = vec![0; usize::try_from(part.end - part.start).unwrap_or(CHUNK)];
-            self.device.read_at(&mut bytes, part.start).map_err(failed)?;
-            hash.update(bytes).map_err(failed)?;
-            if progress(part.end - range.start).is_break() {
-                return Err(SlotError::GivenUp);
-            }
-        }
-        hash.finish().map_err(failed)
+        let at = self.range.start + offset;
+        let forgotten = self.device.forget(at..at + bytes.len() as u64);
+        let source = forgotten.and_then(|()| self.device.read_at(bytes, at));
+        source.map_err(|source| SlotError::Disk { action: "read back", source })
     }
 }
 
@@ -123,8 +103,6 @@ pub fn uuid(root_hash: &str) -> Option<Uuid> {
 
 #[cfg(test)]
 mod tests {
-    use sha2::{Digest, Sha256};
-
     use super::*;
     use crate::device::SectorSize;
     use crate::testing::FlakyDisk;
@@ -143,22 +121,18 @@ mod tests {
         }
         slot.write(0, &image[..100]).unwrap();
         slot.sync().unwrap();
-        let mut seen = Vec::new();
-        let found = slot.digest(image.len() as u64, &mut |done| {
-            seen.push(done);
-            ControlFlow::Continue(())
-        });
-        assert_eq!(found.unwrap(), Hash::from(Sha256::digest(&image)));
-        assert_eq!(seen.last(), Some(&(image.len() as u64)));
-        assert!(matches!(slot.digest(1, &mut |_| ControlFlow::Break(())), Err(SlotError::GivenUp)));
+        let mut found = vec![0; image.len()];
+        slot.read_back(0, &mut found).unwrap();
+        assert!(found == image);
+        slot.read_back(700_001, &mut found[..9]).unwrap();
+        assert_eq!(found[..9], image[700_001..700_010]);
+        assert!(matches!(slot.read_back(16 * MIB - 1, &mut [0; 2]), Err(SlotError::TooLarge { .. })));
         let mut outside = [9; 2];
         disk.read_at(&mut outside, 3 * MIB - 2).unwrap();
         assert_eq!(outside, [0; 2]);
         slot.invalidate().unwrap();
-        assert_ne!(
-            slot.digest(image.len() as u64, &mut |_| ControlFlow::Continue(())).unwrap(),
-            Hash::from(Sha256::digest(&image))
-        );
+        slot.read_back(0, &mut found).unwrap();
+        assert!(found != image);
     }
 
     #[test]
@@ -168,10 +142,6 @@ mod tests {
         for offset in [MIB, MIB - 1, u64::MAX] {
             assert!(matches!(slot.write(offset, &[1; 2]), Err(SlotError::TooLarge { .. })));
         }
-        assert!(matches!(
-            slot.digest(MIB + 1, &mut |_| ControlFlow::Continue(())),
-            Err(SlotError::TooLarge { .. })
-        ));
         assert_eq!(disk.operations(), 0);
     }
 

@@ -12,7 +12,7 @@
 mod plan;
 
 use std::fmt;
-use std::io::{self, Read};
+use std::io::{self, Read, Seek};
 use std::ops::{ControlFlow, Range};
 
 use corten_constants::labels;
@@ -20,20 +20,24 @@ pub use plan::{Identities, Plan, PlanError};
 
 use crate::device::{CHUNK, Device};
 use crate::esp::Volume;
-use crate::hashing::Hashing;
 use crate::layout::ALIGNMENT;
-use crate::slot::{Hash, Slot, SlotError};
+use crate::slot::{Slot, SlotError};
 use crate::table::TableError;
 use crate::{marker, wipe};
 
 /// How much may be written before it has to be on the medium: so progress is true, and memory is not filled.
 const SYNC_EVERY: u64 = 64 << 20;
 
+/// An image that can be read from its beginning a second time.
+pub trait Image: Read + Seek {}
+
+impl<T: Read + Seek> Image for T {}
+
 /// What is written.
 #[expect(missing_debug_implementations, reason = "a reader need not have one")]
 pub struct Source<'a> {
-    /// The root image, with its hash tree.
-    pub root: &'a mut dyn Read,
+    /// The root image, with its hash tree. It is read twice: to be written, and to be compared with what was.
+    pub root: &'a mut dyn Image,
     /// Its bytes.
     pub root_size: u64,
     /// Paths and contents of files on the EFI partition.
@@ -212,10 +216,10 @@ pub fn write<D: Device + ?Sized>(
     let mut writer = Writer { device, report, step: Step::Mark };
     writer.step(Step::Mark, |device| marker::write(device, plan.table.guid))?;
     writer.step(Step::Erase, |device| erase(device, plan))?;
-    let hash = writer.root(&slot, source.root, source.root_size)?;
+    writer.root(&slot, source.root, source.root_size)?;
     writer.esp(&volume, efi.start)?;
     writer.step(Step::EraseMeta, |device| device.zero(meta).and_then(|()| device.sync()))?;
-    writer.verify(&slot, source.root_size, &hash, &volume, efi.start)?;
+    writer.verify(&slot, source.root, source.root_size, &volume, efi.start)?;
     writer.begin(Step::WriteTable, 0)?;
     plan.table.write(device)?;
     Ok(Written { sector, at: efi.start })
@@ -272,24 +276,20 @@ impl<D: Device + ?Sized> Writer<'_, '_, D> {
         self.device.sync().map_err(|error| InstallError::Disk(self.step, error))
     }
 
-    fn root(&mut self, slot: &Slot<'_, D>, image: &mut dyn Read, size: u64) -> Result<Hash, InstallError> {
+    fn root(&mut self, slot: &Slot<'_, D>, image: &mut dyn Image, size: u64) -> Result<(), InstallError> {
         self.begin(Step::WriteRoot, size)?;
-        let hash = Hashing::start().map_err(InstallError::Source)?;
+        let mut piece = vec![0; CHUNK];
         let mut done = 0;
         while done < size {
-            let length = usize::try_from(size - done).unwrap_or(CHUNK).min(CHUNK);
-            let mut bytes = vec![0; length];
-            image.read_exact(&mut bytes).map_err(InstallError::Source)?;
-            slot.write(done, &bytes).map_err(|error| slot_error(self.step, error))?;
-            hash.update(bytes).map_err(InstallError::Source)?;
-            done += length as u64;
+            let bytes = next(image, &mut piece, size - done)?;
+            slot.write(done, bytes).map_err(|error| slot_error(self.step, error))?;
+            done += bytes.len() as u64;
             if done.is_multiple_of(SYNC_EVERY) {
                 self.sync()?;
             }
             self.tell(done, size)?;
         }
-        self.sync()?;
-        hash.finish().map_err(InstallError::Source)
+        self.sync()
     }
 
     fn esp(&mut self, volume: &Volume, start: u64) -> Result<(), InstallError> {
@@ -313,20 +313,25 @@ impl<D: Device + ?Sized> Writer<'_, '_, D> {
     fn verify(
         &mut self,
         slot: &Slot<'_, D>,
+        image: &mut dyn Image,
         size: u64,
-        hash: &Hash,
         volume: &Volume,
         esp: u64,
     ) -> Result<(), InstallError> {
         let total = size + volume.stored();
         self.begin(Step::Verify, total)?;
-        let found = slot
-            .digest(size, &mut |done| (self.report)(Progress { step: Step::Verify, done, total }))
-            .map_err(|error| slot_error(Step::Verify, error))?;
-        if found != *hash {
-            return Err(InstallError::Differs("the root image"));
+        image.rewind().map_err(InstallError::Source)?;
+        let (mut piece, mut found, mut done) = (vec![0; CHUNK], vec![0; CHUNK], 0);
+        while done < size {
+            let bytes = next(image, &mut piece, size - done)?;
+            let found = found.get_mut(..bytes.len()).unwrap_or_default();
+            slot.read_back(done, found).map_err(|error| slot_error(self.step, error))?;
+            if found != bytes {
+                return Err(InstallError::Differs("the root image"));
+            }
+            done += bytes.len() as u64;
+            self.tell(done, total)?;
         }
-        let mut done = size;
         for (at, piece) in volume.pieces() {
             if !self.reads_back(piece, esp + at)? {
                 return Err(InstallError::Differs("the EFI partition"));
@@ -348,10 +353,17 @@ impl<D: Device + ?Sized> Writer<'_, '_, D> {
     }
 }
 
+/// The next piece of an image of which `left` bytes are left.
+fn next<'a>(image: &mut dyn Image, piece: &'a mut [u8], left: u64) -> Result<&'a [u8], InstallError> {
+    let length = usize::try_from(left).unwrap_or(usize::MAX).min(piece.len());
+    let bytes = piece.get_mut(..length).unwrap_or_default();
+    image.read_exact(bytes).map_err(InstallError::Source)?;
+    Ok(bytes)
+}
+
 fn slot_error(step: Step, error: SlotError) -> InstallError {
     match error {
         SlotError::Disk { source, .. } => InstallError::Disk(step, source),
-        SlotError::GivenUp => InstallError::GivenUp,
         large @ SlotError::TooLarge { .. } => InstallError::Root(large),
     }
 }
