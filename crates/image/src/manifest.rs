@@ -250,7 +250,7 @@ mod tests {
             assert!(manifest.allows(path), "{path}");
         }
         let libm = format!("{LIBRARIES}/libm.so.6");
-        for path in ["/usr/bin/sh", "/usr/bin/nft2", "/us", "/tmp/x", "/usr/lib/modules2", &libm] {
+        for path in ["/usr/bin/sh", "/usr/bin/nft2", "/us", "/tmp/one", "/usr/lib/modules2", &libm] {
             assert!(!manifest.allows(path), "{path}");
         }
     }

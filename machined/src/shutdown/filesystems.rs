@@ -57,7 +57,7 @@ mod tests {
     #[test]
     fn volumes_and_pods_go_and_the_machines_own_mounts_stay() {
         for target in
-            ["/var", "/system/state", "/opt/cni/bin", "/run/netns/x", "/var/lib/kubelet/pods/1", "/tmp/x"]
+            ["/var", "/system/state", "/opt/cni/bin", "/run/netns/x", "/var/lib/kubelet/pods/1", "/tmp/one"]
         {
             assert!(has_to_go(target.into()), "{target}");
         }

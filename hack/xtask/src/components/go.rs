@@ -184,7 +184,7 @@ mod tests {
         let expected: Vec<(String, String)> =
             expected.map(|(module, version)| (module.to_owned(), version.to_owned())).to_vec();
         assert_eq!(parse_modules(text).unwrap(), expected);
-        assert!(parse_modules("/tmp/x: go1.26.8\n\tpath\tours\n").is_err());
+        assert!(parse_modules("/tmp/one: go1.26.8\n\tpath\tours\n").is_err());
     }
 
     #[test]

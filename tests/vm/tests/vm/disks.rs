@@ -10,7 +10,7 @@ use crate::versions::flip_a_byte;
 fn a_flipped_byte_in_the_root_image_stops_the_boot() {
     vm_test(async |lab| {
         let node = lab.prepare(&lab.options("flipped")).await?;
-        flip_a_byte(&node, "ROOT-A", &lab.image().dir().join("root.img"))?;
+        flip_a_byte(&node, "ROOT-A", lab.image().dir().join("root.img"))?;
         let mark = node.machine().start().await?;
         node.machine().wait_console("is corrupted", mark, lab.timeouts().seconds(20)).await?;
         // It does not hang either: the machine starts again by itself.
