@@ -4,7 +4,7 @@ use anyhow::ensure;
 use corten_lab::{Node, NodeSpec};
 use corten_vm_tests::vm_test;
 
-use crate::versions::flip_a_byte;
+use crate::versions::{CORRUPTED, flip_a_byte};
 
 #[test]
 fn a_flipped_byte_in_the_root_image_stops_the_boot() {
@@ -12,7 +12,7 @@ fn a_flipped_byte_in_the_root_image_stops_the_boot() {
         let node = lab.prepare(&lab.options("flipped")).await?;
         flip_a_byte(&node, "ROOT-A", lab.image().dir().join("root.img"))?;
         let mark = node.machine().start().await?;
-        node.machine().wait_console("is corrupted", mark, lab.timeouts().seconds(20)).await?;
+        node.machine().wait_console(CORRUPTED, mark, lab.timeouts().seconds(20)).await?;
         // It does not hang either: the machine starts again by itself.
         node.machine().wait_console("Restarting system", mark, lab.timeouts().seconds(10)).await?;
         ensure!(node.status().await.is_err(), "the API answers from a damaged root");

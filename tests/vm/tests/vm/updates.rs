@@ -7,10 +7,7 @@ use corten_bundle::SigningKey;
 use corten_image::broken::{Broken, ROWS};
 use corten_vm_tests::{Lab, TestNode, rotating, vm_test, vm_test_in_turn};
 
-use crate::versions::{bundle, flip_a_byte, further, key, patient};
-
-/// What dm-verity says of a block that is not what it was.
-const CORRUPTED: &str = "is corrupted";
+use crate::versions::{CORRUPTED, bundle, flip_a_byte, further, key, patient};
 
 async fn status(node: &TestNode) -> Result<serde_json::Value> {
     let text = node.osctl().ok(&["update", "status", "-o", "json"]).await?;

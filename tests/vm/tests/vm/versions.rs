@@ -40,6 +40,8 @@ pub(crate) fn start_of(label: &str) -> Result<u64> {
     Ok(extent.with_context(|| format!("the layout has {label}"))?.start)
 }
 
+/// What dm-verity says of a block that is not what it was.
+pub(crate) const CORRUPTED: &str = "is corrupted";
 /// Where a squashfs says how long it is.
 const SQUASHFS_BYTES_USED: u64 = 40;
 
