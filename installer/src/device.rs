@@ -2,11 +2,12 @@
 
 use std::fs::{File, OpenOptions};
 use std::io::{self, Read, Seek, SeekFrom, Write};
+use std::num::NonZeroU64;
 use std::ops::Range;
-use std::os::unix::fs::FileExt;
+use std::os::unix::fs::{FileExt, OpenOptionsExt as _};
 use std::path::Path;
 
-use rustix::fs::{Advice, FallocateFlags, fadvise, fallocate};
+use rustix::fs::{Advice, FallocateFlags, OFlags, fadvise, fallocate};
 
 /// Bytes that are written and read at once.
 pub const CHUNK: usize = 4 << 20;
@@ -90,12 +91,12 @@ pub trait Device {
         write_zeros(self, range)
     }
 
-    /// Makes the next read of these bytes come from the medium. Only what was synced can be forgotten.
+    /// Fills `bytes` with what the medium has from `at` on, whatever memory remembers. Only what was synced is there.
     ///
     /// # Errors
-    /// When the system refuses.
-    fn forget(&self, _range: Range<u64>) -> io::Result<()> {
-        Ok(())
+    /// When the disk fails, or ends before.
+    fn read_medium(&self, bytes: &mut [u8], at: u64) -> io::Result<()> {
+        self.read_at(bytes, at)
     }
 }
 
@@ -121,10 +122,42 @@ pub(crate) fn chunks(range: Range<u64>) -> impl Iterator<Item = Range<u64>> {
     })
 }
 
-/// A block device or a file.
+/// A chunk of memory that a disk can fill and read by itself, because it begins on a page.
+#[derive(Debug)]
+pub struct Buffer {
+    memory: Vec<u8>,
+    start: usize,
+}
+
+/// Memory pages and file systems have no larger unit on the machines that we run on.
+const PAGE: usize = 4096;
+
+impl Buffer {
+    /// [`CHUNK`] zeros.
+    pub fn new() -> Self {
+        let memory = vec![0; CHUNK + PAGE];
+        let start = memory.as_ptr().align_offset(PAGE).min(PAGE);
+        Self { memory, start }
+    }
+
+    /// The first `length` bytes, [`CHUNK`] at most.
+    pub fn first(&mut self, length: usize) -> &mut [u8] {
+        self.memory.get_mut(self.start..self.start + length.min(CHUNK)).unwrap_or_default()
+    }
+}
+
+impl Default for Buffer {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+/// A block device or a file. Whole sectors in a [`Buffer`] go to the disk and come from it past the page cache (O_DIRECT in
+/// open(2)), where the system can: a copy in memory would cost more than the disk itself.
 #[derive(Debug)]
 pub struct Disk {
     file: File,
+    direct: Option<File>,
     size: u64,
     sector_size: SectorSize,
 }
@@ -136,7 +169,7 @@ impl Disk {
     /// When its end cannot be found.
     pub fn new(mut file: File, sector_size: SectorSize) -> io::Result<Self> {
         let size = file.seek(SeekFrom::End(0))?;
-        Ok(Self { file, size, sector_size })
+        Ok(Self { file, direct: None, size, sector_size })
     }
 
     /// Opens a disk for reading and writing.
@@ -144,7 +177,11 @@ impl Disk {
     /// # Errors
     /// When it cannot be opened.
     pub fn open(path: impl AsRef<Path>, sector_size: SectorSize) -> io::Result<Self> {
-        Self::new(OpenOptions::new().read(true).write(true).open(path)?, sector_size)
+        let mut how = OpenOptions::new();
+        how.read(true).write(true);
+        let disk = Self::new(how.open(&path)?, sector_size)?;
+        let flag = i32::try_from(OFlags::DIRECT.bits()).map_err(io::Error::other)?;
+        Ok(Self { direct: how.custom_flags(flag).open(path).ok(), ..disk })
     }
 
     /// Opens a disk for reading.
@@ -154,6 +191,18 @@ impl Disk {
     pub fn look_at(path: impl AsRef<Path>, sector_size: SectorSize) -> io::Result<Self> {
         Self::new(File::open(path)?, sector_size)
     }
+
+    /// The way past the page cache, when it can take these bytes.
+    fn direct(&self, bytes: &[u8], at: u64) -> Option<&File> {
+        let sectors = self.sector_size.bytes();
+        let whole = at.is_multiple_of(sectors) && (bytes.len() as u64).is_multiple_of(sectors);
+        self.direct.as_ref().filter(|_| whole && bytes.as_ptr().addr().is_multiple_of(PAGE))
+    }
+}
+
+/// Whether the system does not go past the page cache here, though it let us open the disk so.
+fn is_unable(outcome: &io::Result<()>) -> bool {
+    outcome.as_ref().is_err_and(|error| error.kind() == io::ErrorKind::InvalidInput)
 }
 
 impl Device for Disk {
@@ -165,6 +214,12 @@ impl Device for Disk {
         // A file would grow where a disk ends.
         if at.saturating_add(bytes.len() as u64) > self.size {
             return Err(io::ErrorKind::StorageFull.into());
+        }
+        if let Some(direct) = self.direct(bytes, at) {
+            let outcome = direct.write_all_at(bytes, at);
+            if !is_unable(&outcome) {
+                return outcome;
+            }
         }
         self.file.write_all_at(bytes, at)
     }
@@ -191,9 +246,15 @@ impl Device for Disk {
         write_zeros(self, range)
     }
 
-    fn forget(&self, range: Range<u64>) -> io::Result<()> {
-        let length = std::num::NonZeroU64::new(range.end.saturating_sub(range.start));
-        Ok(fadvise(&self.file, range.start, length, Advice::DontNeed)?)
+    fn read_medium(&self, bytes: &mut [u8], at: u64) -> io::Result<()> {
+        if let Some(direct) = self.direct(bytes, at) {
+            let outcome = direct.read_exact_at(bytes, at);
+            if !is_unable(&outcome) {
+                return outcome;
+            }
+        }
+        fadvise(&self.file, at, NonZeroU64::new(bytes.len() as u64), Advice::DontNeed)?;
+        self.file.read_exact_at(bytes, at)
     }
 }
 
@@ -285,6 +346,34 @@ mod tests {
         assert_eq!((bytes[99], bytes[5000]), (7, 7));
         assert_eq!(disk.write_at(&[1; 2], 8191).unwrap_err().kind(), io::ErrorKind::StorageFull);
         assert_eq!(SectorSize::try_from(520), Err(SectorSizeError(520)));
+    }
+
+    #[test]
+    fn whole_sectors_and_odd_bytes_meet_on_the_disk() {
+        // Beside the test: /tmp may be in memory, which knows no way past memory.
+        let folder = std::env::current_exe().unwrap();
+        let file = tempfile::NamedTempFile::new_in(folder.parent().unwrap()).unwrap();
+        file.as_file().set_len(16 * MIB).unwrap();
+        let disk = Disk::open(file.path(), SectorSize::B512).unwrap();
+        let mut buffer = Buffer::new();
+        buffer.first(CHUNK).fill(7);
+        assert_eq!(disk.direct(buffer.first(CHUNK), MIB).is_some(), disk.direct.is_some());
+        assert!(disk.direct(&buffer.first(CHUNK)[1..513], MIB).is_none(), "not on a page");
+        assert!(disk.direct(buffer.first(513), MIB).is_none(), "half a sector");
+        assert!(disk.direct(buffer.first(512), MIB + 1).is_none(), "between sectors");
+        disk.write_at(buffer.first(CHUNK), MIB).unwrap();
+        disk.write_at(&[1; 3], MIB + 510).unwrap();
+        disk.write_at(buffer.first(513), 8 * MIB).unwrap();
+        disk.sync().unwrap();
+        buffer.first(CHUNK).fill(0);
+        disk.read_medium(buffer.first(1024), MIB).unwrap();
+        let bytes = buffer.first(1024);
+        assert_eq!((bytes[509], bytes[510], bytes[512], bytes[513]), (7, 1, 1, 7));
+        disk.read_medium(buffer.first(514), 8 * MIB).unwrap();
+        assert_eq!(buffer.first(514)[511..], [7, 7, 0]);
+        let end = disk.write_at(buffer.first(CHUNK), 13 * MIB).unwrap_err();
+        assert_eq!(end.kind(), io::ErrorKind::StorageFull);
+        assert!(disk.read_medium(buffer.first(1024), 16 * MIB - 512).is_err(), "the disk ends there");
     }
 
     #[test]

@@ -86,9 +86,7 @@ impl<'a, D: Device + ?Sized> Slot<'a, D> {
         if image > self.capacity() {
             return Err(SlotError::TooLarge { image, slot: self.capacity() });
         }
-        let at = self.range.start + offset;
-        let forgotten = self.device.forget(at..at + bytes.len() as u64);
-        let source = forgotten.and_then(|()| self.device.read_at(bytes, at));
+        let source = self.device.read_medium(bytes, self.range.start + offset);
         source.map_err(|source| SlotError::Disk { action: "read back", source })
     }
 }

@@ -18,7 +18,7 @@ use std::ops::{ControlFlow, Range};
 use corten_constants::labels;
 pub use plan::{Identities, Plan, PlanError};
 
-use crate::device::{CHUNK, Device};
+use crate::device::{Buffer, Device};
 use crate::esp::Volume;
 use crate::layout::ALIGNMENT;
 use crate::slot::{Slot, SlotError};
@@ -168,7 +168,7 @@ impl Written {
             device.write_at(&self.sector, self.at)?;
             device.sync()
         })?;
-        if !writer.reads_back(&self.sector, self.at)? {
+        if !writer.reads_back(&self.sector, self.at, &mut Buffer::new())? {
             return Err(InstallError::Differs("the EFI partition"));
         }
         marker::erase(device).map_err(|error| InstallError::Disk(Step::Finish, error))
@@ -278,7 +278,7 @@ impl<D: Device + ?Sized> Writer<'_, '_, D> {
 
     fn root(&mut self, slot: &Slot<'_, D>, image: &mut dyn Image, size: u64) -> Result<(), InstallError> {
         self.begin(Step::WriteRoot, size)?;
-        let mut piece = vec![0; CHUNK];
+        let mut piece = Buffer::new();
         let mut done = 0;
         while done < size {
             let bytes = next(image, &mut piece, size - done)?;
@@ -321,19 +321,19 @@ impl<D: Device + ?Sized> Writer<'_, '_, D> {
         let total = size + volume.stored();
         self.begin(Step::Verify, total)?;
         image.rewind().map_err(InstallError::Source)?;
-        let (mut piece, mut found, mut done) = (vec![0; CHUNK], vec![0; CHUNK], 0);
+        let (mut piece, mut found, mut done) = (Buffer::new(), Buffer::new(), 0);
         while done < size {
             let bytes = next(image, &mut piece, size - done)?;
-            let found = found.get_mut(..bytes.len()).unwrap_or_default();
-            slot.read_back(done, found).map_err(|error| slot_error(self.step, error))?;
-            if found != bytes {
+            let read = found.first(bytes.len());
+            slot.read_back(done, read).map_err(|error| slot_error(self.step, error))?;
+            if read != bytes {
                 return Err(InstallError::Differs("the root image"));
             }
             done += bytes.len() as u64;
             self.tell(done, total)?;
         }
         for (at, piece) in volume.pieces() {
-            if !self.reads_back(piece, esp + at)? {
+            if !self.reads_back(piece, esp + at, &mut found)? {
                 return Err(InstallError::Differs("the EFI partition"));
             }
             done += piece.len() as u64;
@@ -342,21 +342,18 @@ impl<D: Device + ?Sized> Writer<'_, '_, D> {
         Ok(())
     }
 
-    /// Whether the medium gives these bytes back.
-    fn reads_back(&self, bytes: &[u8], at: u64) -> Result<bool, InstallError> {
-        let mut found = vec![0; bytes.len()];
-        self.device
-            .forget(at..at + bytes.len() as u64)
-            .and_then(|()| self.device.read_at(&mut found, at))
-            .map_err(|error| InstallError::Disk(self.step, error))?;
+    /// Whether the medium gives these bytes back, at most as many as a [`Buffer`] holds.
+    fn reads_back(&self, bytes: &[u8], at: u64, found: &mut Buffer) -> Result<bool, InstallError> {
+        let found = found.first(bytes.len());
+        let read = self.device.read_medium(found, at);
+        read.map_err(|error| InstallError::Disk(self.step, error))?;
         Ok(found == bytes)
     }
 }
 
 /// The next piece of an image of which `left` bytes are left.
-fn next<'a>(image: &mut dyn Image, piece: &'a mut [u8], left: u64) -> Result<&'a [u8], InstallError> {
-    let length = usize::try_from(left).unwrap_or(usize::MAX).min(piece.len());
-    let bytes = piece.get_mut(..length).unwrap_or_default();
+fn next<'a>(image: &mut dyn Image, piece: &'a mut Buffer, left: u64) -> Result<&'a [u8], InstallError> {
+    let bytes = piece.first(usize::try_from(left).unwrap_or(usize::MAX));
     image.read_exact(bytes).map_err(InstallError::Source)?;
     Ok(bytes)
 }

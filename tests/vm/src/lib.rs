@@ -22,4 +22,4 @@ pub use lab::Lab;
 pub use node::TestNode;
 pub use pods::{Pod, manifest};
 pub use run::{vm_test, vm_test_in_turn};
-pub use slice::{long, rotating};
+pub use slice::rotating;

@@ -3,8 +3,7 @@
 use std::env;
 
 /// Whether this run takes every row of every matrix.
-#[must_use]
-pub fn long() -> bool {
+fn long() -> bool {
     env::var("CORTEN_TEST_LONG").is_ok_and(|value| value == "1")
 }
 

@@ -21,6 +21,7 @@ const USAGE: &str = "workload COMMAND [ARGUMENT...]
   resolve NAME            print the IPv4 addresses of a name
   kill NAME [SIGNAL]      signal every process of that name (default KILL), print how many
   fork-orphans COUNT      leave that many children behind without a parent
+  kill-shim               kill the shim of this container, so that PID 1 adopts what is in it
   grep PATH TEXT          print the files at or below PATH that contain TEXT
   cat FILE                print a file
   write FILE TEXT         write a file and sync it
@@ -55,6 +56,7 @@ fn run(words: &[&str]) -> Outcome {
         ["kill", name, signal] => print(&format!("{}\n", processes::kill(name, signal)?)),
         ["fork-orphans", count] => processes::fork_orphans(count.parse()?),
         ["orphan"] => processes::orphan(),
+        ["kill-shim"] => processes::kill_shim(),
         ["grep", path, text] => files::grep(path, text),
         ["cat", file] => print(&String::from_utf8_lossy(&std::fs::read(file)?)),
         ["write", file, text] => files::write(file, text),

@@ -3,7 +3,7 @@
 use crate::Outcome;
 use nix::sys::signal::{Signal, kill as send};
 use nix::unistd::Pid;
-use std::process::{Command, ExitCode};
+use std::process::{Command, ExitCode, Stdio};
 
 /// Sends a signal to every process with that `comm`, and says to how many.
 pub(crate) fn kill(name: &str, signal: &str) -> Result<usize, Box<dyn std::error::Error>> {
@@ -42,9 +42,22 @@ pub(crate) fn fork_orphans(count: usize) -> Outcome {
     Ok(ExitCode::SUCCESS)
 }
 
-/// Starts a short sleeper and ends before it does.
+/// Starts a sleeper and ends before it does. Whoever waits for this program's output waits for nobody else.
 pub(crate) fn orphan() -> Outcome {
-    Command::new(std::env::current_exe()?).args(["sleep", "1"]).spawn()?;
+    let mut sleeper = Command::new(std::env::current_exe()?);
+    sleeper.arg("sleep").stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null()).spawn()?;
+    Ok(ExitCode::SUCCESS)
+}
+
+/// Kills the process that adopts what is orphaned in this container: the shim, which is the parent of whatever is
+/// started in it. From then on they are children of PID 1.
+pub(crate) fn kill_shim() -> Outcome {
+    let parent = nix::unistd::getppid();
+    let comm = std::fs::read_to_string(format!("/proc/{parent}/comm"))?;
+    if !comm_matches(comm.trim_end(), "containerd-shim") {
+        return Err(format!("the parent is {}, which is no shim", comm.trim_end()).into());
+    }
+    send(parent, Signal::SIGKILL)?;
     Ok(ExitCode::SUCCESS)
 }
 

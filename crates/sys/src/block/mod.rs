@@ -73,10 +73,12 @@ pub fn partition_nodes(disk: &Disk) -> Vec<Utf8PathBuf> {
     names(|name| dir.join(name).join("partition").exists()).iter().map(|name| node(name)).collect()
 }
 
-/// One disk by its kernel name, virtual ones too. `None` for a partition.
+/// One disk by its kernel name, virtual ones too. `None` for a partition, and for what is hidden: one of the paths to an NVMe
+/// namespace, `nvme0c0n1` beside `nvme0n1`, which has no device node (`Documentation/ABI/stable/sysfs-block`).
 pub fn disk(name: &str) -> Option<Disk> {
     let dir = Utf8Path::new(SYS_CLASS).join(name);
-    if !dir.exists() || dir.join("partition").exists() {
+    let is_hidden = number(&dir.join("hidden")) == Some(1);
+    if !dir.exists() || dir.join("partition").exists() || is_hidden {
         return None;
     }
     let identity = identity::read(name, &dir);

@@ -14,6 +14,10 @@ use rustix::fs::{SeekFrom, seek};
 use crate::cuts::{self, BLESS, BOOT, RESET, ROLLBACK, UPGRADE};
 use crate::versions::{bundle, further, patient};
 
+/// What a config of the new version has, and that of the old one lacks.
+const NEWER: &str =
+    "---\napiVersion: corten.dev/v1\nkind: Sysctl\nsettings:\n  vm.max_map_count: \"300000\"\n";
+
 /// A secret of the config that would be found on a disk in the clear.
 fn secret_of(node: &TestNode) -> Result<Vec<u8>> {
     let config = std::fs::read_to_string(node.cluster().config_file())?;
@@ -72,6 +76,24 @@ async fn installed(lab: &Lab, diary: &mut Diary) -> Result<TestNode> {
     Ok(node)
 }
 
+/// Gives the node a config that the version before never had.
+async fn newer_config(lab: &Lab, node: &TestNode) -> Result<()> {
+    let file = lab.dir().join("newer.yaml");
+    let config = std::fs::read_to_string(node.cluster().config_file())?;
+    std::fs::write(&file, format!("{config}{NEWER}"))?;
+    node.osctl().ok(&["apply-config", "-f", file.as_str()]).await.map(drop)
+}
+
+/// A version that stays has the workload, and the node takes new pods again.
+async fn goes_on(node: &TestNode, version: &str) -> Result<()> {
+    node.wait_version(version).await?;
+    node.wait_ready().await?;
+    node.kubectl().ok(&["get", "configmap", "kept"]).await?;
+    let spec = node.kubectl().ok(&["get", "node", node.name(), "-o", "jsonpath={.spec}"]).await?;
+    ensure!(!spec.contains("unschedulable"), "the node stayed cordoned: {spec}");
+    Ok(())
+}
+
 #[test]
 fn a_machine_goes_from_the_medium_through_an_update_and_back_to_the_medium() {
     vm_test(async |lab| {
@@ -83,6 +105,8 @@ fn a_machine_goes_from_the_medium_through_an_update_and_back_to_the_medium() {
 
         let next = further(lab, "next")?;
         let path = bundle(lab, "next", &next)?;
+        let dry = node.osctl().ok(&["upgrade", "-f", path.as_str(), "--dry-run"]).await?;
+        ensure!(dry.contains("nothing speaks against"), "{dry}");
         diary.begin(UPGRADE, &node.machine().recording("system")?)?;
         let upgrade = async { patient(&node).ok(&["upgrade", "-f", path.as_str()]).await };
         let trial = async {
@@ -90,15 +114,17 @@ fn a_machine_goes_from_the_medium_through_an_update_and_back_to_the_medium() {
             diary.begin(BLESS, &node.machine().recording("system")?)
         };
         tokio::try_join!(upgrade, trial)?;
-        node.wait_version(&next.about().version).await?;
-        node.wait_ready().await?;
-        node.kubectl().ok(&["get", "configmap", "kept"]).await?;
+        let new = next.about().version;
+        goes_on(&node, &new).await?;
+        let slots = node.osctl().ok(&["update", "status"]).await?;
+        ensure!(slots.contains("ROOT-B") && slots.contains(&new) && slots.contains(&old), "{slots}");
+        newer_config(lab, &node).await?;
 
         diary.begin(ROLLBACK, &node.machine().recording("system")?)?;
-        node.osctl().ok(&["rollback"]).await?;
-        node.wait_version(&old).await?;
-        node.wait_ready().await?;
-        node.kubectl().ok(&["get", "configmap", "kept"]).await?;
+        patient(&node).ok(&["rollback"]).await?;
+        goes_on(&node, &old).await?;
+        let config = node.osctl().ok(&["get-config"]).await?;
+        ensure!(!config.contains("max_map_count"), "the old version has the new one's config: {config}");
 
         let mark = node.machine().console().mark();
         diary.begin(RESET, &node.machine().recording("system")?)?;

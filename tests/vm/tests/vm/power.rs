@@ -1,24 +1,36 @@
 //! Power that goes at any moment.
 
+use std::time::Duration;
+
 use anyhow::{Context as _, Result, ensure};
 use corten_lab::Cache;
-use corten_vm_tests::{TestNode, long, manifest, vm_test};
+use corten_vm_tests::{TestNode, manifest, rotating, vm_test};
 
-async fn cut_and_return(node: &TestNode, round: usize, hold: std::time::Duration) -> Result<()> {
-    let name = format!("before-cut-{round}");
-    node.kubectl().ok(&["create", "configmap", &name, &format!("--from-literal=round={round}")]).await?;
-    // The power goes at another point of what follows each time, not only while nothing happens.
-    node.apply(&manifest(&format!("pod-{round}"), &["sleep"])).await?;
-    tokio::time::sleep(hold).await;
+/// Milliseconds from an object's creation until the power goes: at another point of what follows each time, not only
+/// while nothing happens.
+const HOLDS: [u64; 10] = [0, 700, 1400, 2100, 2800, 3500, 4200, 4900, 5600, 6300];
+/// Power cuts a run: the node starts anew after each.
+const CUTS_A_RUN: usize = 1;
+
+fn object(hold: u64) -> String {
+    format!("before-cut-{hold}")
+}
+
+async fn cut_and_return(node: &TestNode, hold: u64) -> Result<()> {
+    let value = format!("--from-literal=hold={hold}");
+    node.kubectl().ok(&["create", "configmap", &object(hold), &value]).await?;
+    node.apply(&manifest(&format!("pod-{hold}"), &["sleep"])).await?;
+    tokio::time::sleep(Duration::from_millis(hold)).await;
     node.machine().power_cut().await?;
     node.machine().start().await?;
     node.wait_api().await?;
-    node.wait_ready().await?;
-    for earlier in 0..=round {
-        let name = format!("before-cut-{earlier}");
-        let value = node.kubectl().ok(&["get", "configmap", &name, "-o", "jsonpath={.data.round}"]).await?;
-        ensure!(value == earlier.to_string(), "object {name} holds {value:?}");
-    }
+    node.wait_ready().await
+}
+
+async fn has_kept(node: &TestNode, hold: u64) -> Result<()> {
+    let wanted = ["get", "configmap", &object(hold), "-o", "jsonpath={.data.hold}"];
+    let value = node.kubectl().ok(&wanted).await?;
+    ensure!(value == hold.to_string(), "object {} holds {value:?}", object(hold));
     Ok(())
 }
 
@@ -28,9 +40,12 @@ fn after_each_power_cut_the_node_is_ready_again_and_has_lost_no_object() {
         let mut options = lab.options("cut");
         options.disk.cache = Cache::Writeback;
         let node = lab.bootstrapped_node(&options).await?;
-        for round in 0..if long() { 10 } else { 2 } {
-            let hold = std::time::Duration::from_millis(700 * u64::try_from(round)?);
-            cut_and_return(&node, round, hold).await.with_context(|| format!("power cut {round}"))?;
+        let holds = rotating(&HOLDS, CUTS_A_RUN);
+        for (number, hold) in holds.iter().enumerate() {
+            cut_and_return(&node, *hold).await.with_context(|| format!("power cut after {hold} ms"))?;
+            for earlier in &holds[..=number] {
+                has_kept(&node, *earlier).await?;
+            }
         }
         let pod = node.pod("after", &["sleep"]).await?;
         pod.delete().await

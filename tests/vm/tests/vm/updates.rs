@@ -14,48 +14,6 @@ async fn status(node: &TestNode) -> Result<serde_json::Value> {
     Ok(serde_json::from_str(&text)?)
 }
 
-#[test]
-fn an_upgrade_stays_with_its_workload_and_a_rollback_returns_with_the_old_config() {
-    vm_test(async |lab| {
-        let node = lab.ready_node().await?;
-        let old = node.version().await?;
-        node.kubectl().ok(&["create", "configmap", "kept", "--from-literal=a=b"]).await?;
-        let next = further(lab, "next")?;
-        let new = next.about().version;
-        let path = bundle(lab, "next", &next)?;
-        let dry = node.osctl().ok(&["upgrade", "-f", path.as_str(), "--dry-run"]).await?;
-        ensure!(dry.contains("nothing speaks against"), "{dry}");
-
-        patient(&node).ok(&["upgrade", "-f", path.as_str()]).await?;
-        ensure!(node.version().await? == new, "{} runs", node.version().await?);
-        node.wait_ready().await?;
-        node.kubectl().ok(&["get", "configmap", "kept"]).await?;
-        let slots = node.osctl().ok(&["update", "status"]).await?;
-        ensure!(slots.contains("ROOT-B") && slots.contains(&new) && slots.contains(&old), "{slots}");
-
-        // A config of the new version does not follow the old one home.
-        let file = lab.dir().join("newer.yaml");
-        let config = std::fs::read_to_string(node.cluster().config_file())?;
-        std::fs::write(
-            &file,
-            format!(
-                "{config}---\napiVersion: corten.dev/v1\nkind: Sysctl\nsettings:\n  vm.max_map_count: \"300000\"\n"
-            ),
-        )?;
-        node.osctl().ok(&["apply-config", "-f", file.as_str()]).await?;
-
-        patient(&node).ok(&["rollback"]).await?;
-        node.wait_version(&old).await?;
-        node.wait_ready().await?;
-        node.kubectl().ok(&["get", "configmap", "kept"]).await?;
-        let config = node.osctl().ok(&["get-config"]).await?;
-        ensure!(!config.contains("max_map_count"), "the old version has the new one's config: {config}");
-        let spec = node.kubectl().ok(&["get", "node", node.name(), "-o", "jsonpath={.spec}"]).await?;
-        ensure!(!spec.contains("unschedulable"), "the node stayed cordoned: {spec}");
-        Ok(())
-    });
-}
-
 async fn comes_back(lab: &Lab, node: &TestNode, row: Broken) -> Result<Duration> {
     let (old, boot) = (node.version().await?, node.status().await?.boot_id);
     let generation = node.status().await?.config_generation;
