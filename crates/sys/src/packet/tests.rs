@@ -10,6 +10,7 @@ use std::time::Duration;
 const MAC: [u8; 6] = [0x52, 0x54, 0, 1, 2, 3];
 /// For a datagram, on a machine that has other things to do.
 const PATIENCE: Duration = Duration::from_secs(60);
+const AGAIN: Duration = Duration::from_millis(200);
 
 fn discover() -> DhcpRequest {
     DhcpRequest {
@@ -131,10 +132,19 @@ async fn exchange() {
     let mut buffer = [0; 1500];
     let (length, _) = server.recv_from(&mut buffer).unwrap();
     let request = Message::decode(&mut Decoder::new(&buffer[..length])).unwrap();
-    // First something for another port, which the filter must keep away.
-    server.send_to(b"noise", "10.9.0.255:69").unwrap();
-    server.send_to(&answer(&request, MessageType::Offer, vec![]), "10.9.0.255:68").unwrap();
-    let received = tokio::time::timeout(PATIENCE, client.receive()).await.unwrap().unwrap();
+    let offer = answer(&request, MessageType::Offer, vec![]);
+    let received = tokio::time::timeout(PATIENCE, async {
+        // The kernel lets the server's link send some time after the other end came up, and drops what is sent before that.
+        loop {
+            // First something for another port, which the filter must keep away.
+            server.send_to(b"noise", "10.9.0.255:69").unwrap();
+            server.send_to(&offer, "10.9.0.255:68").unwrap();
+            if let Ok(received) = tokio::time::timeout(AGAIN, client.receive()).await {
+                break received.unwrap();
+            }
+        }
+    });
+    let received = received.await.unwrap();
     let reply = DhcpReply::decode(&received).unwrap();
     assert_eq!((reply.kind, reply.address), (ReplyKind::Offer, Ipv4Addr::new(10, 9, 0, 15)));
 }
