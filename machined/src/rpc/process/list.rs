@@ -3,6 +3,7 @@
 use corten_api::v1::{ListProcessesRequest, ListProcessesResponse, Process};
 use corten_api::{codes, error};
 use procfs::Current as _;
+use procfs::process::StatFlags;
 use tonic::{Request, Response, Status};
 
 pub(super) async fn list(
@@ -29,13 +30,13 @@ fn observe() -> procfs::ProcResult<ListProcessesResponse> {
     })
 }
 
-/// `None` for a kernel thread: it has no command line and no memory of its own.
+/// `None` for a kernel thread. A process that ended and was not waited for has no command line and no memory either.
 fn one(process: &procfs::process::Process) -> procfs::ProcResult<Option<Process>> {
     let stat = process.stat()?;
-    let command = process.cmdline()?;
-    if command.is_empty() && stat.vsize == 0 {
+    if stat.flags & StatFlags::PF_KTHREAD.bits() != 0 {
         return Ok(None);
     }
+    let command = process.cmdline()?;
     let pss = process
         .smaps_rollup()
         .ok()
@@ -61,4 +62,25 @@ fn one(process: &procfs::process::Process) -> procfs::ProcResult<Option<Process>
 /// Numbers of the kernel that are never negative.
 fn number(value: impl TryInto<u32>) -> u32 {
     value.try_into().unwrap_or(0)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_process_that_nobody_waited_for_is_listed_and_kernel_threads_are_not() {
+        let mut child = std::process::Command::new("true").spawn().unwrap();
+        let deadline = std::time::Instant::now() + std::time::Duration::from_secs(60);
+        loop {
+            let processes = observe().unwrap().processes;
+            assert!(processes.iter().all(|process| process.name != "kthreadd"));
+            let found = processes.iter().find(|process| process.pid == child.id());
+            if found.is_some_and(|process| process.state == "Z") {
+                break;
+            }
+            assert!(std::time::Instant::now() < deadline, "{found:?}");
+        }
+        child.wait().unwrap();
+    }
 }
