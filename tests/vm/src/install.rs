@@ -14,6 +14,13 @@ impl TestNode {
         Ok(fingerprint)
     }
 
+    /// Waits until the machine on the medium knows its system disk: most drivers come a little later than the API.
+    pub(crate) async fn wait_system_disk(&self, fingerprint: &str) -> Result<()> {
+        let address = self.address()?;
+        let disks = ["disks", "--insecure", "--fingerprint", fingerprint, "-n", &address];
+        self.osctl().until(&disks, self.seconds(20), |text| text.contains("system")).await.map(drop)
+    }
+
     /// A file with the node's config and an Install document with that disk selector, a YAML mapping in one line:
     /// `{serial: system}`.
     pub fn install_config(&self, selector: &str, wipe: bool) -> Result<Utf8PathBuf> {

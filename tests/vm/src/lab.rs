@@ -80,6 +80,7 @@ impl Lab {
         let mark = node.machine().start().await?;
         let fingerprint = node.wait_fingerprint(mark).await?;
         node.wait_api().await?;
+        node.wait_system_disk(&fingerprint).await?;
         Ok((node, fingerprint))
     }
 

@@ -134,10 +134,11 @@ fn a_disk_that_is_pulled_out_during_its_installation_is_installed_when_it_is_bac
             wait_writing(&node).await?;
             anyhow::Ok(node.machine().pull_disk("system").await?)
         };
-        let installed = node.apply_first_config(&fingerprint, &config, &[]);
-        let (installed, pulled) = tokio::join!(installed, pulled);
-        pulled?;
-        installed?.fails(1, &["install.failed", "the installation to /dev/sd", "cause:", "hint:"])?;
+        let failed = async {
+            let ended = node.apply_first_config(&fingerprint, &config, &[]).await?;
+            ended.fails(1, &["install.failed", "the installation to /dev/sd", "cause:", "hint:"])
+        };
+        tokio::try_join!(failed, pulled)?;
 
         wait_disks(&node, &fingerprint, |disks| !disks.contains("sda")).await.context("it is not missed")?;
         let none = node.apply_first_config(&fingerprint, &config, &[]).await?;
