@@ -4,6 +4,9 @@ use crate::Outcome;
 use nix::sys::signal::{Signal, kill as send};
 use nix::unistd::Pid;
 use std::process::{Command, ExitCode, Stdio};
+use std::time::{Duration, Instant};
+
+const PATIENCE: Duration = Duration::from_secs(60);
 
 /// Sends a signal to every process with that `comm`, and says to how many.
 pub(crate) fn kill(name: &str, signal: &str) -> Result<usize, Box<dyn std::error::Error>> {
@@ -50,15 +53,21 @@ pub(crate) fn orphan() -> Outcome {
 }
 
 /// Kills the process that adopts what is orphaned in this container: the shim, which is the parent of whatever is
-/// started in it. From then on they are children of PID 1.
+/// started in it, once the runc that started it has ended. From then on they are children of PID 1.
 pub(crate) fn kill_shim() -> Outcome {
-    let parent = nix::unistd::getppid();
-    let comm = std::fs::read_to_string(format!("/proc/{parent}/comm"))?;
-    if !comm_matches(comm.trim_end(), "containerd-shim") {
-        return Err(format!("the parent is {}, which is no shim", comm.trim_end()).into());
+    let deadline = Instant::now() + PATIENCE;
+    loop {
+        let parent = nix::unistd::getppid();
+        let comm = std::fs::read_to_string(format!("/proc/{parent}/comm")).unwrap_or_default();
+        if comm_matches(comm.trim_end(), "containerd-shim") {
+            send(parent, Signal::SIGKILL)?;
+            return Ok(ExitCode::SUCCESS);
+        }
+        if Instant::now() > deadline {
+            return Err(format!("the parent is {:?}, which is no shim", comm.trim_end()).into());
+        }
+        std::thread::sleep(Duration::from_millis(50));
     }
-    send(parent, Signal::SIGKILL)?;
-    Ok(ExitCode::SUCCESS)
 }
 
 #[cfg(test)]
