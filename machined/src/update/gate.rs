@@ -67,7 +67,9 @@ pub fn checks(
     };
     let unmet = machine.unmet.iter().filter(|unmet| !before.unmet.contains(&unmet.name));
     let unmet = unmet.map(|unmet| {
-        let causes = unmet.causes.iter().map(|cause| format!("; {cause}"));
+        // A service that waits says so itself, and so do its causes.
+        let more = unmet.causes.iter().filter(|cause| !unmet.reason.contains(cause.as_str()));
+        let causes = more.map(|cause| format!("; {cause}"));
         check(&unmet.name, Err([unmet.reason.clone()].into_iter().chain(causes).collect()))
     });
     let mut all: Vec<_> = [check("stage", stage), check("api", api)].into_iter().chain(unmet).collect();
@@ -136,6 +138,12 @@ mod tests {
         let before = Before { unmet: vec!["etcd-bootstrapped".to_owned()], ..Before::default() };
         let checks = checks(&machine, Ok(()), &before, &[]);
         assert_eq!(failures(&checks), "node-ready: it is not; waits for etcd");
+        let told_twice = UnmetCondition { reason: "waiting: waits for etcd".into(), ..unmet("kubelet") };
+        let machine = MachineStatus { unmet: vec![told_twice], ..machine };
+        assert_eq!(
+            failures(&super::checks(&machine, Ok(()), &before, &[])),
+            "kubelet: waiting: waits for etcd"
+        );
     }
 
     #[test]
