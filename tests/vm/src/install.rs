@@ -14,11 +14,11 @@ impl TestNode {
         Ok(fingerprint)
     }
 
-    /// Waits until the machine on the medium knows its system disk: most drivers come a little later than the API.
-    pub(crate) async fn wait_system_disk(&self, fingerprint: &str) -> Result<()> {
+    /// Waits until the list of disks of a machine on the medium is like that.
+    pub async fn wait_disks(&self, fingerprint: &str, wanted: impl Fn(&str) -> bool) -> Result<()> {
         let address = self.address()?;
         let disks = ["disks", "--insecure", "--fingerprint", fingerprint, "-n", &address];
-        self.osctl().until(&disks, self.seconds(20), |text| text.contains("system")).await.map(drop)
+        self.osctl().until(&disks, self.seconds(20), wanted).await.map(drop)
     }
 
     /// A file with the node's config and an Install document with that disk selector, a YAML mapping in one line:

@@ -80,7 +80,8 @@ impl Lab {
         let mark = node.machine().start().await?;
         let fingerprint = node.wait_fingerprint(mark).await?;
         node.wait_api().await?;
-        node.wait_system_disk(&fingerprint).await?;
+        // Most drivers come a little later than the API.
+        node.wait_disks(&fingerprint, |disks| disks.contains("system")).await?;
         Ok((node, fingerprint))
     }
 

@@ -115,6 +115,7 @@ fn a_machine_goes_from_the_medium_through_an_update_and_back_to_the_medium() {
         };
         tokio::try_join!(upgrade, trial)?;
         let new = next.about().version;
+        ensure!(node.version().await? == new, "{} runs", node.version().await?);
         goes_on(&node, &new).await?;
         let slots = node.osctl().ok(&["update", "status"]).await?;
         ensure!(slots.contains("ROOT-B") && slots.contains(&new) && slots.contains(&old), "{slots}");

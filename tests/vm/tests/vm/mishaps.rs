@@ -93,12 +93,9 @@ fn an_upgrade_that_does_not_fit_on_the_efi_partition_is_refused_before_anything_
 }
 
 /// What somebody types who has read the fingerprint of a machine in maintenance.
-fn typed<'a>(command: &'a str, fingerprint: &'a str, address: &'a str) -> [&'a str; 6] {
-    [command, "--insecure", "--fingerprint", fingerprint, "-n", address]
-}
-
 async fn insecure(node: &TestNode, fingerprint: &str, command: &str) -> Result<Finished> {
-    node.osctl().run(&typed(command, fingerprint, &node.address()?)).await
+    let address = node.address()?;
+    node.osctl().run(&[command, "--insecure", "--fingerprint", fingerprint, "-n", &address]).await
 }
 
 /// Waits until a good part of the system is written, and before it is done.
@@ -114,12 +111,6 @@ async fn wait_writing(node: &TestNode) -> Result<()> {
         }
     }
     bail!("the installation ended before anything was written")
-}
-
-/// Waits until the list of disks is like that.
-async fn wait_disks(node: &TestNode, fingerprint: &str, wanted: impl Fn(&str) -> bool) -> Result<()> {
-    let (address, patience) = (node.address()?, node.machine().timeouts().seconds(20));
-    node.osctl().until(&typed("disks", fingerprint, &address), patience, wanted).await.map(drop)
 }
 
 #[test]
@@ -140,13 +131,13 @@ fn a_disk_that_is_pulled_out_during_its_installation_is_installed_when_it_is_bac
         };
         tokio::try_join!(failed, pulled)?;
 
-        wait_disks(&node, &fingerprint, |disks| !disks.contains("sda")).await.context("it is not missed")?;
+        node.wait_disks(&fingerprint, |disks| !disks.contains("sda")).await.context("it is not missed")?;
         let none = node.apply_first_config(&fingerprint, &config, &[]).await?;
         none.fails(8, &["install.disk", "hint:", "osctl disks"])?;
 
         node.machine().replug_disk("system").await?;
         let unfinished = |disks: &str| disks.contains("unfinished installation");
-        wait_disks(&node, &fingerprint, unfinished).await.context("it is not seen again")?;
+        node.wait_disks(&fingerprint, unfinished).await.context("it is not seen again")?;
         node.install(&fingerprint, "{serial: system}").await
     });
 }
