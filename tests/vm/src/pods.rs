@@ -86,9 +86,16 @@ impl Pod {
 
     /// Runs a command of the workload program in the pod.
     pub async fn exec(&self, command: &[&str]) -> Result<Finished> {
-        let mut arguments = vec!["-n", &self.namespace, "exec", &self.name, "--", "/workload"];
-        arguments.extend(command);
-        self.kubectl.run(&arguments).await
+        self.kubectl.run(&self.in_it(command)).await
+    }
+
+    /// Runs it until it succeeds.
+    pub async fn exec_until(&self, command: &[&str], patience: Duration) -> Result<String> {
+        self.kubectl.until(&self.in_it(command), patience, |_| true).await
+    }
+
+    fn in_it<'a>(&'a self, command: &[&'a str]) -> Vec<&'a str> {
+        [&["-n", &self.namespace, "exec", &self.name, "--", "/workload"], command].concat()
     }
 
     /// What the pod printed.

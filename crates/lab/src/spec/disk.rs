@@ -34,9 +34,9 @@ pub enum Bus {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Cache {
-    /// A sync of the guest is ignored: quickest, for tests that never cut the power.
+    /// What the guest syncs outlives QEMU, and not the host: quickest.
     Unsafe,
-    /// A sync of the guest reaches the file: for tests that kill QEMU.
+    /// What the guest syncs is synced by the host: as slow as its disk.
     Writeback,
 }
 

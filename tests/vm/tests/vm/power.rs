@@ -3,7 +3,6 @@
 use std::time::Duration;
 
 use anyhow::{Context as _, Result, ensure};
-use corten_lab::Cache;
 use corten_vm_tests::{TestNode, manifest, rotating, vm_test};
 
 /// Milliseconds from an object's creation until the power goes: at another point of what follows each time, not only
@@ -37,9 +36,7 @@ async fn has_kept(node: &TestNode, hold: u64) -> Result<()> {
 #[test]
 fn after_each_power_cut_the_node_is_ready_again_and_has_lost_no_object() {
     vm_test(async |lab| {
-        let mut options = lab.options("cut");
-        options.disk.cache = Cache::Writeback;
-        let node = lab.bootstrapped_node(&options).await?;
+        let node = lab.ready_node().await?;
         let holds = rotating(&HOLDS, CUTS_A_RUN);
         for (number, hold) in holds.iter().enumerate() {
             cut_and_return(&node, *hold).await.with_context(|| format!("power cut after {hold} ms"))?;

@@ -78,7 +78,9 @@ fn a_service_that_is_killed_ten_times_runs_again_each_time() {
             ensure!(counted >= KILLS, "{service} was killed {KILLS} times and counted {counted} restarts");
         }
         node.wait_ready().await?;
-        pod.exec(&["env"]).await?.ok().context("the pod did not outlive the services").map(drop)
+        // The kubelet waits up to three seconds before it calls a containerd anew that it did not reach.
+        let reached = pod.exec_until(&["env"], lab.timeouts().seconds(10)).await;
+        reached.context("the pod did not outlive the services").map(drop)
     });
 }
 
