@@ -30,8 +30,9 @@ use crate::controllers::runtime::kernel::KernelSettings;
 use crate::controllers::runtime::machine_status::MachineStatusController;
 use crate::controllers::runtime::node_services::NodeServices;
 use crate::controllers::runtime::persist::Persist;
+use crate::controllers::runtime::random_seed::RandomSeed;
 use crate::controllers::secrets::{api::ApiCertificate, kubernetes::KubernetesSecrets};
-use crate::controllers::{block, network, time, update};
+use crate::controllers::{block, hardware, network, time, update};
 use crate::errors::chain;
 use crate::kernel_ring::KernelRing;
 use crate::node::{Node, Power, PowerAction, PowerRequest, StartedFrom};
@@ -181,6 +182,7 @@ fn runtime(node: &Node, reaper: Reaper, cmdline: Cmdline, modules: Option<Loader
             "the kernel gives no netlink socket: there will be no network"
         );
     }
+    hardware::add(&mut all);
     time::add(&mut all);
     all.add(
         Acquire::new(node.config.clone(), cmdline)
@@ -191,6 +193,7 @@ fn runtime(node: &Node, reaper: Reaper, cmdline: Cmdline, modules: Option<Loader
     all.add(NodeServices);
     all.add(KernelSettings::new(modules));
     all.add(Persist::new(node.logs.clone()));
+    all.add(RandomSeed::default());
     all.add(MachineStatusController::new(node.power.clone(), node.timeline.clone()));
     all.add(Bootstrap::new(node.member.clone()));
     all.add(ComponentConfig);

@@ -2,6 +2,7 @@
 
 pub mod block;
 pub mod config;
+pub mod hardware;
 pub mod install;
 pub mod k8s;
 pub mod network;
@@ -16,6 +17,7 @@ pub fn register_all(store: &Store) {
     runtime::register(store);
     network::register(store);
     block::register(store);
+    hardware::register(store);
     update::register(store);
     install::register(store);
     store.register::<config::MachineConfig>();
@@ -56,7 +58,7 @@ mod tests {
         let store = Store::new();
         register_all(&store);
         let namespaces =
-            ["config", "runtime", "network", "block", "secrets", "etcd", "k8s", "cluster", "update"];
+            ["config", "runtime", "network", "block", "hardware", "secrets", "etcd", "k8s", "update"];
         for kind in store.kinds() {
             assert!(namespaces.contains(&kind.namespace), "{} is in {}", kind.name, kind.namespace);
             assert!(

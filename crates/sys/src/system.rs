@@ -3,7 +3,6 @@
 use std::fs;
 use std::io;
 use std::os::fd::AsFd;
-use std::os::unix::fs::OpenOptionsExt;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use camino::{Utf8Path, Utf8PathBuf};
@@ -73,12 +72,6 @@ pub fn random<const N: usize>() -> io::Result<[u8; N]> {
     let mut bytes = [0_u8; N];
     getrandom::fill(&mut bytes).map_err(io::Error::other)?;
     Ok(bytes)
-}
-
-/// Whether the kernel's random numbers are good by now.
-pub fn random_is_ready() -> bool {
-    let device = fs::OpenOptions::new().read(true).custom_flags(libc::O_NONBLOCK).open("/dev/random");
-    device.and_then(|mut file| io::Read::read_exact(&mut file, &mut [0])).is_ok()
 }
 
 /// Mixes a seed into the kernel's generator, without counting it as entropy.

@@ -35,14 +35,6 @@ spec:
   ports: [{port: 80, targetPort: 8080}]
 ";
 
-/// Options of `cargo xtask demo`.
-#[derive(Debug, clap::Args)]
-pub(crate) struct Args {
-    /// Start through UEFI firmware and the boot loader instead of straight into the kernel
-    #[arg(long)]
-    firmware: bool,
-}
-
 /// The operator's tools, and the files that they use here.
 struct Tools {
     bin: PathBuf,
@@ -52,7 +44,7 @@ struct Tools {
 }
 
 /// Builds, boots, bootstraps and runs a pod.
-pub(crate) fn run(args: &Args) -> Result<()> {
+pub(crate) fn run() -> Result<()> {
     let started = Instant::now();
     let artifacts = image::build()?;
     packages::ensure(Group::Qemu)?;
@@ -61,9 +53,7 @@ pub(crate) fn run(args: &Args) -> Result<()> {
     progress::header("Cluster");
     tools.clear()?;
     let booted = Instant::now();
-    let mut create = vec!["cluster", "create", CLUSTER];
-    create.extend(args.firmware.then_some("--firmware"));
-    tools.talk("osctl", &create)?;
+    tools.talk("osctl", &["cluster", "create", CLUSTER])?;
     progress::note("node", &format!("Ready {} after power on", elapsed(booted.elapsed())));
     tools.quietly("osctl", &["kubeconfig", "--replace", path(&tools.kubeconfig)?])?;
 

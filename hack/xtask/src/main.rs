@@ -30,7 +30,7 @@ struct Arguments {
 #[derive(Debug, Subcommand)]
 enum Task {
     /// Build everything, and end with a Ready node and a running pod in QEMU
-    Demo(demo::Args),
+    Demo,
     /// Run every test: units, namespaces, and the shipped image in QEMU
     Test(test::Args),
     /// Build the upstream programs: Kubernetes, containerd, runc, etcd, CNI plugins, CoreDNS, flannel
@@ -59,7 +59,7 @@ fn main() -> ExitCode {
 
 fn run() -> anyhow::Result<()> {
     match Arguments::parse().task {
-        Task::Demo(args) => demo::run(&args),
+        Task::Demo => demo::run(),
         Task::Test(args) => test::run(&args),
         Task::Components => components::run(),
         Task::Image(args) => image::run(&args),

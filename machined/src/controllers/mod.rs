@@ -2,6 +2,7 @@
 
 pub mod block;
 pub mod config;
+pub mod hardware;
 pub mod install;
 pub mod k8s;
 pub mod network;

@@ -198,6 +198,10 @@ async fn in_maintenance_a_caller_without_a_certificate_may_only_look_and_bring_a
     let mut services = ServiceServiceClient::new(bench.client(ADMIN));
     let refused = services.list(v1::ListServicesRequest {}).await.unwrap_err();
     assert_eq!(code(&refused), codes::MACHINE_MAINTENANCE);
+    let mut resources = ResourceServiceClient::new(bench.client(""));
+    let list = |kind: &str| v1::ListResourcesRequest { kind: kind.into() };
+    resources.list(list("links")).await.unwrap();
+    assert_eq!(resources.list(list("services")).await.unwrap_err().code(), Code::NotFound);
 }
 
 #[tokio::test]

@@ -43,8 +43,8 @@ pub(crate) struct ConfigArgs {
     /// Address of the Corten API for the context; the host of the endpoint when neither -e nor this is given
     #[arg(long, value_name = "ADDRESS", value_delimiter = ',')]
     api: Vec<String>,
-    /// Disk that an install medium writes the system to: KEY=VALUE[,…], as in size=>=20GiB,transport=nvme, or
-    /// /dev/disk/by-id/NAME
+    /// Disk that an install medium writes the system to: KEY=VALUE[,…], as in 'size=>=20GiB,transport=nvme' (quoted),
+    /// or /dev/disk/by-id/NAME
     #[arg(long, value_name = "DISK")]
     install_disk: Option<DiskSelector>,
     /// Lifetime of the administrator's certificate [default: a year]

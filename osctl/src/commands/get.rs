@@ -10,7 +10,7 @@ use serde_json::Value;
 use crate::{
     error::CommandError,
     output::{self, Answer, Format, Table},
-    session::{Session, answer, drain},
+    session::{Global, InsecureArgs, Session, answer, drain},
 };
 
 /// The widest cell of a table that shows a spec as a whole.
@@ -26,6 +26,8 @@ pub(crate) struct Args {
     /// Show the present resources, then each change
     #[arg(short, long)]
     watch: bool,
+    #[command(flatten)]
+    insecure: InsecureArgs,
 }
 
 /// A resource as JSON and YAML show it.
@@ -51,7 +53,8 @@ impl From<v1::Resource> for View {
     }
 }
 
-pub(crate) async fn run(args: &Args, session: &Session) -> Result<(), CommandError> {
+pub(crate) async fn run(args: &Args, global: &Global) -> Result<(), CommandError> {
+    let session = &global.session_or(&args.insecure)?;
     match (&args.kind, &args.id) {
         (None, _) => kinds(session).await,
         (Some(kind), None) if kind == "kinds" => kinds(session).await,

@@ -52,7 +52,7 @@ pub(crate) async fn run(cli: Cli) -> Result<(), CommandError> {
         Command::Health(args) => health::run(args, &global.session()?).await,
         Command::Version(args) => version::run(args, global).await,
         Command::Status(args) => status::run(args, global).await,
-        Command::Get(args) => get::run(args, &global.session()?).await,
+        Command::Get(args) => get::run(args, global).await,
         Command::Services(args) => services::run(args, &global.session()?).await,
         Command::Logs(args) => logs::run(args, &global.session()?).await,
         Command::Dmesg(args) => dmesg::run(args, global).await,

@@ -34,10 +34,10 @@ impl From<Method> for v1::WipeMethod {
     }
 }
 
-/// Take machines out of their cluster, erase what they know, and start them again. Without a scope: --state and --ephemeral.
+/// Move the pods of machines away, erase what the machines know, and start them again. Without a scope: --state and --ephemeral.
 #[derive(Debug, clap::Args)]
 pub(crate) struct Args {
-    /// Do not move pods away and leave the cluster first
+    /// Do not move pods away first
     #[arg(long)]
     force: bool,
     /// Erase STATE: config, identity, keys
@@ -104,7 +104,7 @@ fn question(request: &v1::ResetRequest, nodes: &[String]) -> String {
         (request.ephemeral && !request.disk, "EPHEMERAL (containers, etcd's data, logs)"),
     ];
     let scopes: Vec<_> = scopes.into_iter().filter(|(holds, _)| *holds).map(|(_, scope)| scope).collect();
-    let leave = if request.force { " without leaving the cluster first" } else { "" };
+    let leave = if request.force { " without moving their pods away first" } else { "" };
     format!(
         "Erase {} of {}{leave}? This cannot be undone. Type 'yes': ",
         scopes.join(" and "),

@@ -14,7 +14,7 @@ use corten_resources::runtime::ServiceStatus;
 use corten_store::Kind as _;
 use tokio::sync::Notify;
 
-use crate::controllers::config::generations::durable_write;
+use crate::controllers::config::generations::{durable_remove, durable_write};
 
 /// Why a bootstrap was refused.
 #[derive(Debug, thiserror::Error)]
@@ -53,6 +53,15 @@ impl Marker {
         self.write(member).await?;
         self.changed.notify_one();
         Ok(())
+    }
+
+    /// Forgets that this node was bootstrapped: its etcd is about to be erased, and a new one may begin.
+    ///
+    /// # Errors
+    /// When STATE refuses.
+    pub async fn forget(&self) -> std::io::Result<()> {
+        let path = self.path.clone();
+        tokio::task::spawn_blocking(move || durable_remove(&path)).await?
     }
 
     async fn read(&self) -> std::io::Result<Option<EtcdMember>> {
@@ -114,12 +123,29 @@ impl Controller for Bootstrap {
         let data = Path::new(paths::ETCD_DATA).join("member");
         if member.initialized && !serving && !tokio::fs::try_exists(&data).await? {
             return Err(format!(
-                "etcd served from {} before and its data is gone: restore a snapshot, or remove the marker by a reset",
+                "etcd served from {} before and its data is gone; \
+                 `osctl reset --ephemeral` and `osctl bootstrap` begin a new cluster",
                 data.display()
             )
             .into());
         }
         ctx.put::<EtcdMember>("local", member)?;
         Ok(Next::Wait)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn a_node_is_bootstrapped_once_unless_its_data_is_to_be_erased() {
+        let dir = tempfile::tempdir().unwrap();
+        let marker = Marker { path: dir.path().join("etcd-member.json"), changed: Arc::default() };
+        marker.forget().await.unwrap();
+        marker.bootstrap().await.unwrap();
+        assert!(matches!(marker.bootstrap().await, Err(BootstrapError::Done(_))));
+        marker.forget().await.unwrap();
+        marker.bootstrap().await.unwrap();
     }
 }

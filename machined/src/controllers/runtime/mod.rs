@@ -7,4 +7,5 @@ pub mod machine_status;
 pub mod node_services;
 mod on_medium;
 pub mod persist;
+pub mod random_seed;
 mod slots;

@@ -10,6 +10,7 @@ use corten_resources::runtime::MACHINE;
 use corten_store::Resource;
 use futures::{StreamExt as _, stream};
 use tonic::{Request, Response, Status};
+use tracing::warn;
 
 use crate::node::{Node, PowerAction, PowerRequest, WipeMethod, WipePlan};
 use crate::rpc::{Answers, audit};
@@ -32,7 +33,7 @@ pub(super) fn reset(
     Ok(Response::new(Box::pin(messages.map(Ok))))
 }
 
-/// Leaves the cluster as well as it goes, and asks for the way down; tells what did not go. A task of its own, which runs
+/// Moves the pods away as well as it goes, and asks for the way down; tells what did not go. A task of its own, which runs
 /// even when nobody listens.
 fn leave(node: Node, request: PowerRequest) -> impl Future<Output = Option<Progress>> {
     let leaving = tokio::spawn(async move {
@@ -41,12 +42,22 @@ fn leave(node: Node, request: PowerRequest) -> impl Future<Output = Option<Progr
             true => drain::empty(&node.store, "reset").await,
             false => None,
         };
+        if request.wipe.as_ref().is_some_and(|wipe| wipe.ephemeral) {
+            forget_etcd(&node).await;
+        }
         node.power.ask(request);
         message
     });
     async {
         let message = leaving.await.unwrap_or_else(|panic| Some(panic.to_string()))?;
         Some(Progress { step: "drain".into(), message, ..Progress::default() })
+    }
+}
+
+/// Without its data etcd would wait for ever for what is gone: a node that keeps its config may be bootstrapped anew.
+async fn forget_etcd(node: &Node) {
+    if let Err(error) = node.member.forget().await {
+        warn!(error = &error as &dyn std::error::Error, "it stays on STATE that this node was bootstrapped");
     }
 }
 

@@ -38,9 +38,9 @@ pub(crate) struct Args {
     /// What the disk is connected to: virtio, nvme, sata or scsi
     #[arg(long, value_name = "BUS", default_value = "virtio")]
     disk_bus: Bus,
-    /// Start the disk image through UEFI firmware and the boot loader instead of straight into the kernel
-    #[arg(long)]
-    firmware: bool,
+    /// Start the kernel without firmware and boot loader: some seconds sooner, but no update would ever start
+    #[arg(long, conflicts_with = "iso")]
+    direct: bool,
     /// Start the install medium on a machine with a blank disk, and stop in maintenance with its fingerprint
     #[arg(long)]
     iso: bool,
@@ -106,9 +106,7 @@ fn options(args: &Args, image: Image) -> Result<cluster::Options, CommandError> 
     options.cpus = args.cpus;
     options.disk = DiskSpec { bus: args.disk_bus, ..DiskSpec::system(Some(args.disk_size), Cache::Unsafe) };
     options.maintenance = args.maintenance;
-    if args.firmware {
-        options.boot = Boot::Firmware;
-    }
+    options.boot = if args.direct { Boot::Direct } else { Boot::Firmware };
     if args.iso { options.from_iso().map_err(failed) } else { Ok(options) }
 }
 
