@@ -111,6 +111,11 @@ fn prepare(target: &Target, facts: DiskFacts) -> Result<Plan, Failure> {
     Ok(Plan::new(&facts, &Identities::Random { root })?)
 }
 
+/// An error that says which file.
+fn named<T>(path: &PathBuf, open: impl FnOnce(&PathBuf) -> io::Result<T>) -> Result<T, Failure> {
+    open(path).map_err(|error| format!("{}: {error}", path.display()).into())
+}
+
 fn run(install: &Install) -> Result<(), Failure> {
     let target = &install.target;
     if let Some(size) = target.size.filter(|_| !target.disk.exists()) {
@@ -121,11 +126,11 @@ fn run(install: &Install) -> Result<(), Failure> {
     let plan = prepare(target, facts)?;
     show(&plan)?;
 
-    let (uki, loader) = (fs::read(&install.uki)?, fs::read(&install.loader)?);
+    let (uki, loader) = (named(&install.uki, fs::read)?, named(&install.loader, fs::read)?);
     let entry = format!("{}/{}", esp::ENTRIES, EntryName::first(install.version.clone()));
     let files: &[(&str, &[u8])] =
         &[(esp::LOADER, &loader), (&entry, &uki), (esp::LOADER_CONF, esp::LOADER_SETTINGS)];
-    let mut root = File::open(&install.root)?;
+    let mut root = named(&install.root, File::open)?;
     let root_size = root.metadata()?.len();
     let start = Instant::now();
     let mut meter = Meter::default();

@@ -12,6 +12,9 @@ const INTRODUCTION: &str = "\
 What was measured, beside what it should be. Boots run in QEMU with 2 processors and 4 GiB of memory, on a machine that
 others use too: a figure is the median of its samples, and each part says how busy the machine was. `cargo xtask bench`
 measures all of it anew; `--only PART` measures one part.
+
+`kvm` is the processor itself, `tcg` is QEMU's emulation of one, several times slower. PSS is a process's memory in which
+pages that others share count in part.
 ";
 
 /// The page.
