@@ -3,7 +3,7 @@
 use std::fs::{self, File};
 use std::io::{self, Write};
 use std::ops::ControlFlow;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::time::{Duration, Instant};
 
@@ -112,7 +112,7 @@ fn prepare(target: &Target, facts: DiskFacts) -> Result<Plan, Failure> {
 }
 
 /// An error that says which file.
-fn named<T>(path: &PathBuf, open: impl FnOnce(&PathBuf) -> io::Result<T>) -> Result<T, Failure> {
+fn named<T>(path: &Path, open: impl FnOnce(&Path) -> io::Result<T>) -> Result<T, Failure> {
     open(path).map_err(|error| format!("{}: {error}", path.display()).into())
 }
 
@@ -126,11 +126,12 @@ fn run(install: &Install) -> Result<(), Failure> {
     let plan = prepare(target, facts)?;
     show(&plan)?;
 
-    let (uki, loader) = (named(&install.uki, fs::read)?, named(&install.loader, fs::read)?);
+    let (uki, loader) =
+        (named(&install.uki, |path| fs::read(path))?, named(&install.loader, |path| fs::read(path))?);
     let entry = format!("{}/{}", esp::ENTRIES, EntryName::first(install.version.clone()));
     let files: &[(&str, &[u8])] =
         &[(esp::LOADER, &loader), (&entry, &uki), (esp::LOADER_CONF, esp::LOADER_SETTINGS)];
-    let mut root = named(&install.root, File::open)?;
+    let mut root = named(&install.root, |path| File::open(path))?;
     let root_size = root.metadata()?.len();
     let start = Instant::now();
     let mut meter = Meter::default();

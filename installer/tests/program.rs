@@ -1,5 +1,7 @@
 //! The program `installer`, as somebody at a workstation uses it: on a file that stands for a disk.
 
+#![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
+
 use std::fs::{self, File};
 use std::path::Path;
 use std::process::{Command, Output};
@@ -35,7 +37,7 @@ fn said(output: &[u8]) -> String {
 }
 
 fn look(folder: &Path) -> Content {
-    content::look(&Disk::look_at(&folder.join("disk.raw"), SectorSize::B512).unwrap())
+    content::look(&Disk::look_at(folder.join("disk.raw"), SectorSize::B512).unwrap())
 }
 
 #[test]
