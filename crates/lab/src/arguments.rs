@@ -34,8 +34,10 @@ pub(crate) fn arguments(spec: &NodeSpec, image: &Image, origin: Origin) -> Vec<S
     disks(&mut list, spec);
     network(&mut list, spec);
     list.add("-device", "virtio-rng-pci");
-    list.add("-device", "i6300esb");
-    list.add("-action", "watchdog=reset");
+    if spec.watchdog {
+        list.add("-device", "i6300esb");
+        list.add("-action", "watchdog=reset");
+    }
     medium(&mut list, spec);
     clock(&mut list, spec);
     if spec.config.is_some() {
@@ -209,6 +211,15 @@ mod tests {
         assert!(!line(&spec, Origin::Reset).contains("-rtc"));
         spec.clock = Some("2009-01-03T18:15:05Z".parse().unwrap());
         assert!(line(&spec, Origin::Reset).contains("-rtc base=2009-01-03T18:15:05"));
+    }
+
+    #[test]
+    fn a_board_may_lack_its_watchdog() {
+        let mut spec = node();
+        assert!(line(&spec, Origin::Reset).contains("-device i6300esb -action watchdog=reset"));
+        spec.watchdog = false;
+        let line = line(&spec, Origin::Reset);
+        assert!(!line.contains("i6300esb") && !line.contains("watchdog"), "{line}");
     }
 
     #[test]

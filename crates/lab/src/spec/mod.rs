@@ -52,6 +52,9 @@ pub struct NodeSpec {
     pub disks: Vec<DiskSpec>,
     /// The install medium, when one is in the machine.
     pub medium: Option<Medium>,
+    /// The board has a hardware watchdog.
+    #[serde(default = "has_watchdog")]
+    pub watchdog: bool,
     /// What the machine's clock shows at power on; this machine's time when not given.
     pub clock: Option<jiff::Timestamp>,
     /// Config that the node finds in QEMU's fw_cfg; without it, it starts in maintenance mode.
@@ -63,6 +66,11 @@ pub struct NodeSpec {
     /// The guest may open connections: to this machine, which is [`HOST`] to it, and to wherever this machine leads.
     #[serde(default)]
     pub outgoing: bool,
+}
+
+/// A node that was saved before there was a choice has one.
+fn has_watchdog() -> bool {
+    true
 }
 
 impl NodeSpec {
@@ -78,6 +86,7 @@ impl NodeSpec {
             boot: Boot::Direct,
             disks: vec![DiskSpec::system(Some(20), Cache::Unsafe)],
             medium: None,
+            watchdog: true,
             clock: None,
             config: None,
             kernel_arguments: Vec::new(),

@@ -5,6 +5,7 @@
 
 mod access;
 mod boot;
+mod config_sources;
 mod cuts;
 mod disks;
 mod kubernetes;
