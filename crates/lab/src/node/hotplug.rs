@@ -179,6 +179,8 @@ mod tests {
         node.eject_medium().await.unwrap();
         assert_eq!(node.current().unwrap().medium, None);
         node.insert_medium(&medium).await.unwrap();
+        node.press(&["ctrl", "x"]).await.unwrap();
+        assert!(node.press(&["no-such-key"]).await.is_err());
         node.reset().await.unwrap();
         assert!(node.change(|spec| spec.clock = None).is_err(), "the machine runs");
         node.power_cut().await.unwrap();

@@ -234,6 +234,14 @@ impl Node {
         self.order("system_powerdown", json!({})).await.map(drop)
     }
 
+    /// Keys of the keyboard, by QEMU's names, pressed together and briefly: `ctrl`, `alt` and `delete`.
+    ///
+    /// # Errors
+    /// When QEMU does not answer, or knows no such key.
+    pub async fn press(&self, keys: &[&str]) -> Result<(), LabError> {
+        self.order("send-key", chord(keys)).await.map(drop)
+    }
+
     /// Waits until the machine has switched itself off.
     ///
     /// # Errors
@@ -304,6 +312,11 @@ impl Node {
     }
 }
 
+fn chord(keys: &[&str]) -> serde_json::Value {
+    let keys: Vec<_> = keys.iter().map(|key| json!({ "type": "qcode", "data": key })).collect();
+    json!({ "keys": keys })
+}
+
 pub(crate) fn no_qemu(source: io::Error) -> LabError {
     LabError::NoProgram { program: QEMU, package: "qemu-system-x86", source }
 }
@@ -329,4 +342,15 @@ pub(crate) fn write_private(path: &Utf8Path, text: &str) -> Result<(), LabError>
     use std::os::unix::fs::OpenOptionsExt;
     let open = fs::OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(path);
     open.and_then(|mut file| file.write_all(text.as_bytes())).map_err(LabError::file("write", path))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn keys_that_are_pressed_together_are_one_order() {
+        let wanted = r#"{"keys":[{"data":"ctrl","type":"qcode"},{"data":"x","type":"qcode"}]}"#;
+        assert_eq!(chord(&["ctrl", "x"]), serde_json::from_str::<serde_json::Value>(wanted).unwrap());
+    }
 }

@@ -72,6 +72,23 @@ fn a_node_switches_itself_off_when_asked_by_osctl_or_by_its_power_button() {
     });
 }
 
+#[test]
+fn a_node_restarts_in_order_when_ctrl_alt_del_is_pressed_at_its_console() {
+    vm_test(async |lab| {
+        let node = lab.fresh_node().await?;
+        let before = node.status().await?;
+        let mark = node.machine().console().mark();
+        node.machine().press(&["ctrl", "alt", "delete"]).await?;
+        node.machine().wait_console("corten: rebooting", mark, lab.timeouts().power_off()).await?;
+        let after = node.wait_reboot(&before.boot_id).await?;
+        ensure!(after.machine_id == before.machine_id, "{before:?} became {after:?}");
+        let mounted = |log: &str| log.contains("mounted volume=\"EPHEMERAL\"");
+        let log = node.osctl().until(&["logs", "machined"], lab.timeouts().api(), mounted).await?;
+        ensure!(!log.contains("not unmounted in order"), "the node went down at once: {log}");
+        Ok(())
+    });
+}
+
 /// Fills everything between a program on the node and the end of the serial line.
 async fn fill_console(node: &TestNode) -> Result<()> {
     let pod = node.privileged_pod("writer").await?;

@@ -1,15 +1,10 @@
 //! The life of a machine: from the install medium onto its disk, through an update and back, and to the medium again.
 //! Everything that it wrote is recorded, and played back up to many power cuts ([`crate::cuts`]).
 
-use std::fs::File;
-use std::os::unix::fs::FileExt as _;
-
 use anyhow::{Context as _, Result, ensure};
 use corten_lab::{Medium, MediumKind};
 use corten_vm_tests::cuts::Diary;
 use corten_vm_tests::{Lab, TestNode, vm_test};
-use memchr::memmem;
-use rustix::fs::{SeekFrom, seek};
 
 use crate::cuts::{self, BLESS, BOOT, RESET, ROLLBACK, UPGRADE};
 use crate::versions::{bundle, further, patient};
@@ -17,34 +12,6 @@ use crate::versions::{bundle, further, patient};
 /// What a config of the new version has, and that of the old one lacks.
 const NEWER: &str =
     "---\napiVersion: corten.dev/v1\nkind: Sysctl\nsettings:\n  vm.max_map_count: \"300000\"\n";
-
-/// A secret of the config that would be found on a disk in the clear.
-fn secret_of(node: &TestNode) -> Result<Vec<u8>> {
-    let config = std::fs::read_to_string(node.cluster().config_file())?;
-    let token = config.lines().find_map(|line| line.trim().strip_prefix("token: "));
-    Ok(token.context("the config has a token")?.trim_matches('"').as_bytes().to_vec())
-}
-
-/// Everything that the machine wrote is in its disk file or nowhere: searched in pieces that overlap. What was never
-/// written, or discarded, is a hole of the file.
-fn disk_holds(node: &TestNode, secret: &[u8]) -> Result<bool> {
-    let raw = node.cluster().dir().join("search.raw");
-    node.machine().export_disk("system", &raw)?;
-    let file = File::open(&raw)?;
-    let (mut piece, finder) = (vec![0; 8 << 20], memmem::Finder::new(secret));
-    let mut at = 0;
-    // No data behind that place is an error of its own, and the end.
-    while let Ok(data) = seek(&file, SeekFrom::Data(at)) {
-        let length = file.read_at(&mut piece, data)?;
-        if finder.find(&piece[..length]).is_some() {
-            return Ok(true);
-        }
-        let overlap = if length == piece.len() { secret.len() } else { 0 };
-        at = data + u64::try_from(length - overlap)?;
-    }
-    std::fs::remove_file(raw)?;
-    Ok(false)
-}
 
 async fn installed(lab: &Lab, diary: &mut Diary) -> Result<TestNode> {
     // A stick, as for most physical machines. Other tests start from a CD.
@@ -103,7 +70,7 @@ fn a_machine_goes_from_the_medium_through_an_update_and_back_to_the_medium() {
         let node = installed(lab, &mut diary).await?;
         node.bootstrap().await?;
         node.kubectl().ok(&["create", "configmap", "kept", "--from-literal=a=b"]).await?;
-        let (old, secret) = (node.version().await?, secret_of(&node)?);
+        let (old, secret) = (node.version().await?, node.secret()?);
 
         let next = further(lab, "next")?;
         let path = bundle(lab, "next", &next)?;
@@ -136,7 +103,7 @@ fn a_machine_goes_from_the_medium_through_an_update_and_back_to_the_medium() {
         node.expect_boot();
         node.wait_fingerprint(mark).await.context("the medium boots after the reset")?;
         node.machine().power_cut().await?;
-        ensure!(!disk_holds(&node, &secret)?, "a secret is on the disk after the reset");
+        ensure!(!node.raw_disk()?.holds(&secret)?, "a secret is on the disk after the reset");
         cuts::check(lab, &node, &diary, &next, &String::from_utf8(secret)?).await
     });
 }

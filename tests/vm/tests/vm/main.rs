@@ -13,6 +13,7 @@ mod life;
 mod maintenance;
 mod mishaps;
 mod power;
+mod reset;
 mod secrets;
 mod services;
 mod sources;
