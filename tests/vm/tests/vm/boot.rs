@@ -62,6 +62,8 @@ fn a_node_switches_itself_off_when_asked_by_osctl_or_by_its_power_button() {
             node.status().await?.machine_id == machine_id,
             "the machine has another identity after a boot"
         );
+        let seeded = |log: &str| log.contains("the last boot's seed went into the kernel's random numbers");
+        node.osctl().until(&["logs", "machined"], lab.timeouts().api(), seeded).await?;
         // Its driver comes a moment after the API; until then a press is not felt, so press as a person does.
         let deadline = tokio::time::Instant::now() + lab.timeouts().power_off();
         while node.machine().power_button().await.is_ok() {

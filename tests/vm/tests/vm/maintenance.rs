@@ -20,6 +20,19 @@ async fn fingerprint(node: &TestNode) -> Result<String> {
     Ok(word.with_context(|| format!("no fingerprint in {line:?}"))?.to_owned())
 }
 
+/// What tells a person whether the machine has all it needs.
+async fn shows_what_it_is_made_of(node: &TestNode, fingerprint: &str) -> Result<()> {
+    let address = node.address()?;
+    let get = |kind| ["get", kind, "--insecure", "--fingerprint", fingerprint, "-n", &address];
+    let patience = node.machine().timeouts().seconds(10);
+    for (kind, wanted) in
+        [("hardware", "QEMU"), ("devices", "virtio-pci"), ("links", "eth0"), ("disks", "vda")]
+    {
+        node.osctl().until(&get(kind), patience, |text| text.contains(wanted)).await.context(kind)?;
+    }
+    node.osctl().run(&get("machineconfig")).await?.fails(9, &["no kind", "hint:"])
+}
+
 #[test]
 fn a_machine_takes_its_config_only_from_who_knows_its_fingerprint_and_only_once() {
     vm_test(async |lab| {
@@ -34,6 +47,7 @@ fn a_machine_takes_its_config_only_from_who_knows_its_fingerprint_and_only_once(
             node.osctl().run(&arguments).await
         };
 
+        shows_what_it_is_made_of(&node, &shown).await?;
         node.osctl().run(&["services"]).await?.fails(8, &["maintenance", "hint:", "apply-config"])?;
         apply(&other, &[]).await?.fails(4, &["another fingerprint", "hint:"])?;
         apply(&shown, &["--dry-run"]).await?.ok()?;

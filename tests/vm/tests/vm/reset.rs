@@ -7,6 +7,8 @@ use corten_lab::{Boot, Mark, Medium};
 use corten_sys::block::gpt;
 use corten_vm_tests::{Finished, Lab, TestNode, vm_test};
 
+use crate::services::back;
+
 /// The image of test pods. By this name containerd knows it, on EPHEMERAL and nowhere else.
 const IMAGE: &str = "corten.dev/workload:latest";
 
@@ -147,5 +149,19 @@ fn from_a_medium_the_installed_system_beside_it_is_erased_as_a_whole_only() {
         ensure!(said.contains("corten: erased the partition table by discarding"), "{said}");
         node.wait_api().await?;
         node.wait_disks(&fingerprint, |disks| holds(disks, "empty")).await
+    });
+}
+
+#[test]
+fn a_control_plane_that_lost_its_data_by_a_reset_begins_anew() {
+    vm_test(async |lab| {
+        let node = lab.ready_node().await?;
+        let before = node.status().await?;
+        reset(&node, &["--ephemeral", "--force"]).await?.ok()?;
+        let after = node.wait_reboot(&before.boot_id).await?;
+        ensure!(after.config_generation == before.config_generation, "{before:?} became {after:?}");
+        let patience = lab.timeouts().seconds(30);
+        node.osctl().until(&["bootstrap"], patience, |_| true).await?;
+        back(&node, "etcd", 0, patience).await.map(drop)
     });
 }

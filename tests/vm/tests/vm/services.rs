@@ -23,7 +23,7 @@ const KILLS: u32 = 10;
 const SERVICES_A_RUN: usize = 1;
 
 /// Waits until a service runs as another process than `before`.
-async fn back(node: &TestNode, service: &str, before: u32, patience: Duration) -> Result<u32> {
+pub(crate) async fn back(node: &TestNode, service: &str, before: u32, patience: Duration) -> Result<u32> {
     let deadline = Instant::now() + patience;
     loop {
         let services = node.services().await.unwrap_or_default();
