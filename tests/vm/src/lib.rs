@@ -24,4 +24,4 @@ pub use node::TestNode;
 pub use pods::{Pod, manifest};
 pub use raw::RawDisk;
 pub use run::{vm_test, vm_test_in_turn};
-pub use slice::rotating;
+pub use slice::{rotating, rotating_in_turn};

@@ -17,9 +17,21 @@ pub fn rotating<T: Clone>(rows: &[T], count: usize) -> Vec<T> {
     window(rows, count, chosen())
 }
 
-/// Whether a test that runs in one of `of` runs is to run in this one.
-pub(crate) fn has_turn(turn: usize, of: usize) -> bool {
-    long() || chosen() % of == turn
+/// The same for a test that runs in one of [`TURNS`] runs only: it goes on with the next rows each time.
+#[must_use]
+pub fn rotating_in_turn<T: Clone>(rows: &[T], count: usize) -> Vec<T> {
+    if long() {
+        return rows.to_vec();
+    }
+    window(rows, count, chosen() / TURNS)
+}
+
+/// Tests that take turns are two.
+pub(crate) const TURNS: usize = 2;
+
+/// Whether a test that takes turns is to run in this run.
+pub(crate) fn has_turn(turn: usize) -> bool {
+    long() || chosen() % TURNS == turn
 }
 
 fn chosen() -> usize {

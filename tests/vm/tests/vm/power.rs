@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use anyhow::{Context as _, Result, ensure};
-use corten_vm_tests::{TestNode, manifest, rotating, vm_test};
+use corten_vm_tests::{TestNode, manifest, rotating_in_turn, vm_test, vm_test_in_turn};
 
 /// Milliseconds from an object's creation until the power goes: at another point of what follows each time, not only
 /// while nothing happens.
@@ -35,9 +35,9 @@ async fn has_kept(node: &TestNode, hold: u64) -> Result<()> {
 
 #[test]
 fn after_each_power_cut_the_node_is_ready_again_and_has_lost_no_object() {
-    vm_test(async |lab| {
+    vm_test_in_turn(1, async |lab| {
         let node = lab.ready_node().await?;
-        let holds = rotating(&HOLDS, CUTS_A_RUN);
+        let holds = rotating_in_turn(&HOLDS, CUTS_A_RUN);
         for (number, hold) in holds.iter().enumerate() {
             cut_and_return(&node, *hold).await.with_context(|| format!("power cut after {hold} ms"))?;
             for earlier in &holds[..=number] {

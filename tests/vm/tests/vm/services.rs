@@ -1,7 +1,7 @@
 //! Services that die, a STATE that is full, orphans.
 
 use anyhow::{Context as _, Result, ensure};
-use corten_vm_tests::{Lab, Pod, TestNode, rotating, vm_test};
+use corten_vm_tests::{Lab, Pod, TestNode, rotating_in_turn, vm_test, vm_test_in_turn};
 use std::time::Duration;
 use tokio::time::{Instant, sleep};
 
@@ -60,13 +60,13 @@ async fn kill(
 
 #[test]
 fn a_service_that_is_killed_ten_times_runs_again_each_time() {
-    vm_test(async |lab| {
+    vm_test_in_turn(0, async |lab| {
         let node = lab.ready_node().await?;
         let pod = node.privileged_pod("killer").await?;
         for (service, _) in SERVICES {
             node.expect_restart(service);
         }
-        for (service, process) in rotating(&SERVICES, SERVICES_A_RUN) {
+        for (service, process) in rotating_in_turn(&SERVICES, SERVICES_A_RUN) {
             let mut pid = back(&node, service, 0, lab.timeouts().seconds(20)).await?;
             for round in 1..=KILLS {
                 pid = kill(&pod, &node, service, process, pid, lab)
