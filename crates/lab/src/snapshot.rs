@@ -63,12 +63,18 @@ impl Snapshot {
         Ok(Self { node })
     }
 
-    /// Starts a new node from the snapshot in its own folder, with forwarded ports of its own.
+    /// Starts a new node from the snapshot in its own folder, with forwarded ports of its own. It may open connections when
+    /// `outgoing` says so: no device of the node knows about that.
     ///
     /// # Errors
     /// When QEMU fails to read the memory.
-    pub async fn restore(&self, dir: &Utf8Path, forwards: Vec<Forward>) -> Result<Node, LabError> {
-        let spec = NodeSpec { dir: dir.to_owned(), forwards, ..self.node.spec().clone() };
+    pub async fn restore(
+        &self,
+        dir: &Utf8Path,
+        forwards: Vec<Forward>,
+        outgoing: bool,
+    ) -> Result<Node, LabError> {
+        let spec = NodeSpec { dir: dir.to_owned(), forwards, outgoing, ..self.node.spec().clone() };
         let node = Node::on_top_of(&self.node, spec)?;
         node.launch(Origin::Incoming).await?;
         let uri = format!("file:{}", self.node.spec().file(files::MEMORY));

@@ -1,12 +1,15 @@
 //! The kernel's log as a stream of records, for the API and the log files. The first of ours are in it too: the
 //! initramfs, the boot sequence and `modprobe` have no other log.
 
+use std::borrow::Cow;
 use std::time::Duration;
 
 use corten_sys::kmsg::{Level, Reader, Record};
 use tracing::warn;
 
 const RETRY: Duration = Duration::from_secs(5);
+/// The argument of a config that comes by the command line.
+const INLINE: &str = "corten.config.inline=";
 
 /// Hands every record to `sink`, from the first that it still has, for ever.
 pub async fn run(mut sink: impl FnMut(Record)) {
@@ -14,7 +17,11 @@ pub async fn run(mut sink: impl FnMut(Record)) {
     loop {
         match Reader::open() {
             Ok(mut reader) => {
-                let error = follow(&mut reader, &mut next, &mut sink).await;
+                let mut hiding = |record: Record| {
+                    let message = without_secrets(&record.message).into_owned();
+                    sink(Record { message, ..record });
+                };
+                let error = follow(&mut reader, &mut next, &mut hiding).await;
                 warn!(%error, "the kernel log stopped");
             }
             Err(error) => warn!(%error, "cannot read the kernel log"),
@@ -26,7 +33,15 @@ pub async fn run(mut sink: impl FnMut(Record)) {
 /// One line of text: seconds since boot, level, message.
 pub fn line(record: &Record) -> String {
     let (seconds, micros) = (record.microseconds / 1_000_000, record.microseconds % 1_000_000);
-    format!("[{seconds:5}.{micros:06}] {}: {}", record.level.as_str(), record.message)
+    format!("[{seconds:5}.{micros:06}] {}: {}", record.level.as_str(), without_secrets(&record.message))
+}
+
+/// The kernel logs its command line, and a config there has keys in it.
+fn without_secrets(message: &str) -> Cow<'_, str> {
+    let Some(begin) = message.find(INLINE).map(|at| at + INLINE.len()) else { return message.into() };
+    let (before, value) = message.split_at(begin);
+    let after = value.find([' ', '"']).map_or("", |end| &value[end..]);
+    format!("{before}(hidden){after}").into()
 }
 
 /// The newest lines that fit into `limit` bytes, oldest first, each with its line feed.
@@ -115,6 +130,14 @@ mod tests {
         let kept = text(&records, 100);
         assert!(kept.len() <= 100 && kept.ends_with("[    0.000099] warning: x\n"), "{kept}");
         assert_eq!(parse(&kept, "").len(), 3);
+    }
+
+    #[test]
+    fn a_config_on_the_command_line_is_not_in_the_log() {
+        let kept = text(&[record(1, "Command line: quiet corten.config.inline=c2VjcmV0 panic=10")], 1000);
+        assert!(kept.ends_with("quiet corten.config.inline=(hidden) panic=10\n"), "{kept}");
+        let cut_off = record(1, "Kernel command line: corten.config.inline=c2VjcmV0");
+        assert!(!text(&[cut_off], 1000).contains("c2VjcmV0"));
     }
 
     #[test]

@@ -94,16 +94,25 @@ impl Lab {
     /// A node that is Ready, has its DNS running and holds the workload image. It was booted through the firmware, and its
     /// new versions have one try. It comes from a snapshot that is made once per image.
     pub async fn ready_node(&self) -> Result<TestNode> {
+        self.restored(false).await
+    }
+
+    /// The same, and it may open connections.
+    pub async fn ready_node_reaching_out(&self) -> Result<TestNode> {
+        self.restored(true).await
+    }
+
+    async fn restored(&self, outgoing: bool) -> Result<TestNode> {
         let snapshot = cluster::snapshot_dir(&self.image)?;
         let dir = self.dir.join("ready");
-        if let Some(cluster) = cluster::restore(&snapshot, &dir).await? {
-            let node = self.keep(TestNode::new(cluster, &self.image)?);
-            node.wait_api().await?;
-            node.refresh_kubeconfig().await?;
-            return Ok(node);
-        }
-        self.save_ready(&snapshot).await.context("make the snapshot of a Ready node")?;
-        let cluster = cluster::restore(&snapshot, &dir).await?.context("the snapshot cannot be restored")?;
+        let restore = async || cluster::restore(&snapshot, &dir, outgoing).await;
+        let cluster = match restore().await? {
+            Some(cluster) => cluster,
+            None => {
+                self.save_ready(&snapshot).await.context("make the snapshot of a Ready node")?;
+                restore().await?.context("the snapshot cannot be restored")?
+            }
+        };
         let node = self.keep(TestNode::new(cluster, &self.image)?);
         node.wait_api().await?;
         node.refresh_kubeconfig().await?;

@@ -42,11 +42,16 @@ fn move_folder(from: &Utf8Path, to: &Utf8Path) -> Result<(), LabError> {
     leftovers::remove(from)
 }
 
-/// A new cluster in `dir` that goes on where the snapshot stopped; `None` when there is no usable snapshot.
+/// A new cluster in `dir` that goes on where the snapshot stopped, and whose nodes may open connections or not; `None` when
+/// there is no usable snapshot.
 ///
 /// # Errors
 /// When there is one but it cannot be restored.
-pub async fn restore(snapshot: &Utf8Path, dir: &Utf8Path) -> Result<Option<Cluster>, LabError> {
+pub async fn restore(
+    snapshot: &Utf8Path,
+    dir: &Utf8Path,
+    outgoing: bool,
+) -> Result<Option<Cluster>, LabError> {
     let Ok(saved) = Cluster::open(snapshot) else { return Ok(None) };
     let mut snapshots = saved.state.nodes.iter().map(|name| Snapshot::find(&snapshot.join(name)));
     let Some(Some(first)) = snapshots.next() else { return Ok(None) };
@@ -57,7 +62,7 @@ pub async fn restore(snapshot: &Utf8Path, dir: &Utf8Path) -> Result<Option<Clust
             .map_err(LabError::file("copy", &snapshot.join(file)))?;
     }
     let name = saved.state.nodes.first().cloned().unwrap_or_default();
-    let node = first.restore(&dir.join(name), forwards(&[])?).await?;
+    let node = first.restore(&dir.join(name), forwards(&[])?, outgoing).await?;
     let mut state = saved.state.clone();
     state.phase = Phase::Complete;
     let cluster = Cluster { dir: dir.to_owned(), state, nodes: vec![node] };

@@ -56,6 +56,7 @@ impl Controller for ComponentConfig {
             want.extend(ready_components(ctx, &inputs));
             ctx.put::<KubernetesConfig>("local", summary(&inputs))?;
         }
+        tokio::task::spawn_blocking(move || components::forget_registries(&mirrors)).await??;
         let services = write_all(want).await?;
         ctx.sync_owned::<ServiceSpec>(services)?;
         Ok(Next::Wait)

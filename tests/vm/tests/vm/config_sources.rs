@@ -39,6 +39,8 @@ kind: Time
 servers: [192.0.2.123]
 ";
 
+const NO_TIME: &str = "---\napiVersion: corten.dev/v1\nkind: Time\nenabled: false\n";
+
 /// A config that fits on a command line: one authority is all of them, since four do not fit.
 fn small_config(node: &TestNode) -> Result<String> {
     let mut secrets = node.cluster().secrets()?;
@@ -112,11 +114,15 @@ async fn asks_its_time_server(node: &TestNode) -> Result<()> {
     Ok(())
 }
 
-async fn is_watched_by_its_kernel(node: &TestNode) -> Result<()> {
+async fn its_kernel_watches_and_tells_no_secret(node: &TestNode) -> Result<()> {
     let log = node.osctl().ok(&["dmesg"]).await?;
     let said: Vec<&str> = log.lines().filter(|line| line.contains("softdog")).collect();
     ensure!(said.iter().any(|line| line.contains("soft_panic=1")), "the kernel's log has only {said:?}");
     ensure!(!log.contains("i6300ESB"), "the machine has a hardware watchdog: {log}");
+    ensure!(
+        log.contains("corten.config.inline=(hidden)"),
+        "the config's keys are in the kernel's log: {log}"
+    );
     Ok(())
 }
 
@@ -129,7 +135,7 @@ fn a_node_takes_its_config_from_the_command_line_and_is_set_up_as_it_says() {
         shows(&node, "configsources", "cmdline", &json!({ "used": true })).await?;
         has_its_network(&node).await?;
         asks_its_time_server(&node).await?;
-        is_watched_by_its_kernel(&node).await
+        its_kernel_watches_and_tells_no_secret(&node).await
     });
 }
 
@@ -140,7 +146,7 @@ fn a_node_fetches_its_config_from_the_url_on_its_command_line() {
         let mut options = lab.options("fetched");
         options.maintenance = true;
         options.outgoing = true;
-        options.extra_config = "---\napiVersion: corten.dev/v1\nkind: Time\nenabled: false\n".to_owned();
+        options.extra_config = NO_TIME.to_owned();
         let url = format!("http://{}/config.yaml", web.authority());
         options.extra_kernel_arguments = vec![format!("corten.config.url={url}")];
         let node = lab.prepare(&options).await?;
@@ -156,5 +162,37 @@ fn a_node_fetches_its_config_from_the_url_on_its_command_line() {
         ensure!(status.hostname == node.name() && status.cluster == "fetched", "{status:?}");
         shows(&node, "configsources", "url", &json!({ "used": true })).await?;
         shows(&node, "time", "time", &json!({ "enabled": false })).await
+    });
+}
+
+/// Gives a Ready node a mirror of a registry that does not exist.
+async fn mirrored(lab: &Lab, web: &Web) -> Result<TestNode> {
+    let node = lab.ready_node_reaching_out().await?;
+    let registry = format!(
+        "---\napiVersion: corten.dev/v1\nkind: Registry\nhost: registry.example\nmirrors: [{{endpoint: http://{}}}]\n",
+        web.authority()
+    );
+    let config = std::fs::read_to_string(node.cluster().config_file())?;
+    let file = lab.dir().join("mirrored.yaml");
+    std::fs::write(&file, format!("{config}{NO_TIME}{registry}"))?;
+    node.osctl().ok(&["apply-config", "-f", file.as_str()]).await?;
+    Ok(node)
+}
+
+#[test]
+fn an_image_is_pulled_from_the_mirror_of_its_registry() {
+    vm_test(async |lab| {
+        let web = Web::start().await?;
+        let manifest = web.put_image("workload", "1", &lab.workload_archive())?;
+        let node = mirrored(lab, &web).await?;
+        let mut pod = corten_vm_tests::manifest("pulled", &["sleep"]);
+        let container = &mut pod["spec"]["containers"][0];
+        container["image"] = "registry.example/workload:1".into();
+        container["imagePullPolicy"] = "Always".into();
+        node.apply(&pod).await?;
+        let phase = ["get", "pod", "pulled", "-o", "jsonpath={.status.phase}"];
+        node.kubectl().until(&phase, lab.timeouts().seconds(20), |phase| phase == "Running").await?;
+        ensure!(!web.asked(&manifest).is_empty(), "the mirror was not asked for {manifest}");
+        Ok(())
     });
 }

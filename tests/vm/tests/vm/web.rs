@@ -2,14 +2,19 @@
 //! break. It is also an OCI registry, as far as pulling an artifact needs one.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::fs::File;
+use std::io::Read as _;
 use std::net::Ipv4Addr;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use anyhow::{Context as _, Result};
+use camino::Utf8Path;
 use corten_bundle::Digest;
 use tokio::io::{AsyncBufReadExt as _, AsyncWriteExt as _, BufReader};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::task::JoinHandle;
+
+const MANIFEST: &str = "application/vnd.oci.image.manifest.v1+json";
 
 /// The server. It ends when it is dropped.
 #[derive(Debug)]
@@ -66,7 +71,6 @@ impl Web {
 
     /// Has this artifact of one layer from now on; gives the path of the layer.
     pub(crate) fn put_artifact(&self, name: &str, tag: &str, layer: Arc<Vec<u8>>) -> Result<String> {
-        const MANIFEST: &str = "application/vnd.oci.image.manifest.v1+json";
         let digest = Digest::of(&layer);
         let manifest = serde_json::json!({
             "schemaVersion": 2,
@@ -91,6 +95,24 @@ impl Web {
         Ok(path)
     }
 
+    /// Has the first image of this OCI archive from now on; gives the path of its manifest.
+    pub(crate) fn put_image(&self, name: &str, tag: &str, archive: &Utf8Path) -> Result<String> {
+        let mut files = read_archive(archive)?;
+        let index: serde_json::Value = serde_json::from_slice(files.get("index.json").context("no index")?)?;
+        let digest = index["manifests"][0]["digest"].as_str().context("no image")?.replace(':', "/");
+        let manifest = files.remove(&format!("blobs/{digest}")).context("no manifest")?;
+        for (path, content) in files {
+            if let Some(digest) = path.strip_prefix("blobs/sha256/") {
+                let path = format!("/v2/{name}/blobs/sha256:{digest}");
+                self.put(&path, "application/octet-stream", content);
+            }
+        }
+        let path = |of: &str| format!("/v2/{name}/manifests/{of}");
+        self.put(&path(&digest.replace('/', ":")), MANIFEST, Arc::clone(&manifest));
+        self.put(&path(tag), MANIFEST, manifest);
+        Ok(path(tag))
+    }
+
     /// The next answer with this content breaks off halfway.
     pub(crate) fn break_once(&self, path: &str) {
         self.shared.lock().breaks.insert(path.to_owned());
@@ -108,10 +130,25 @@ impl Drop for Web {
     }
 }
 
+/// Content by path.
+fn read_archive(archive: &Utf8Path) -> Result<BTreeMap<String, Arc<Vec<u8>>>> {
+    let mut files = BTreeMap::new();
+    for entry in tar::Archive::new(File::open(archive)?).entries()? {
+        let (mut entry, mut content) = (entry?, Vec::new());
+        let path = entry.path()?.to_string_lossy().into_owned();
+        entry.read_to_end(&mut content)?;
+        files.insert(path, Arc::new(content));
+    }
+    Ok(files)
+}
+
 /// A request without a body.
 #[derive(Debug, PartialEq, Eq)]
 struct Request {
+    /// Without the query: a mirror is told there whom it stands for.
     path: String,
+    /// The answer's head is all that is wanted.
+    head: bool,
     /// First byte that is wanted.
     from: Option<u64>,
 }
@@ -131,6 +168,9 @@ async fn serve(stream: TcpStream, shared: &Shared) -> Result<()> {
         };
         let from = usize::try_from(request.from.unwrap_or(0))?.min(content.len());
         stream.write_all(head(media_type, request.from, content.len()).as_bytes()).await?;
+        if request.head {
+            continue;
+        }
         let body = &content[from..];
         if breaks {
             stream.write_all(&body[..body.len() / 2]).await?;
@@ -158,13 +198,15 @@ async fn read(stream: &mut BufReader<TcpStream>) -> Result<Option<Request>> {
 
 fn parse(lines: &[String]) -> Result<Request> {
     let first = lines.first().context("a request has a first line")?;
-    let path = first.split_whitespace().nth(1).context("a request has a path")?.to_owned();
+    let head = first.starts_with("HEAD ");
+    let path = first.split_whitespace().nth(1).and_then(|target| target.split('?').next());
+    let path = path.context("a request has a path")?.to_owned();
     let range = lines.iter().find_map(|line| {
         let (name, value) = line.split_once(':')?;
         name.eq_ignore_ascii_case("range").then(|| value.trim().to_owned())
     });
     let first = |range: &String| Some(range.strip_prefix("bytes=")?.split('-').next()?.parse());
-    Ok(Request { path, from: range.as_ref().and_then(first).transpose()? })
+    Ok(Request { path, head, from: range.as_ref().and_then(first).transpose()? })
 }
 
 fn head(media_type: &str, from: Option<u64>, total: usize) -> String {
@@ -182,7 +224,8 @@ fn head(media_type: &str, from: Option<u64>, total: usize) -> String {
 fn a_request_says_what_it_wants() {
     let lines = |text: &str| text.lines().map(str::to_owned).collect::<Vec<_>>();
     let request = parse(&lines("GET /x HTTP/1.1\nHost: a\nRange: bytes=7-\n")).unwrap();
-    assert_eq!(request, Request { path: "/x".into(), from: Some(7) });
-    assert_eq!(parse(&lines("GET / HTTP/1.1")).unwrap(), Request { path: "/".into(), from: None });
+    assert_eq!(request, Request { path: "/x".into(), head: false, from: Some(7) });
+    let request = parse(&lines("HEAD /?ns=a HTTP/1.1")).unwrap();
+    assert_eq!(request, Request { path: "/".into(), head: true, from: None });
     assert!(head("a/b", Some(7), 10).contains("bytes 7-9/10\r\ncontent-length: 3\r\n"));
 }

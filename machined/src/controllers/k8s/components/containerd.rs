@@ -2,6 +2,9 @@
 //!
 //! Needs neither config nor certificates, so it starts as soon as EPHEMERAL is there.
 
+use std::path::Path;
+use std::{fs, io};
+
 use corten_constants::paths;
 use corten_resources::runtime::{Directory, Probe, ServiceSpec};
 
@@ -114,17 +117,45 @@ SystemdCgroup = false
     )
 }
 
+/// Removes what an earlier config had for registries that `mirrors` lacks.
+///
+/// # Errors
+/// When a folder cannot be removed.
+pub fn forget_registries(mirrors: &[Mirror]) -> io::Result<()> {
+    forget(Path::new(REGISTRIES), mirrors)
+}
+
+fn forget(registries: &Path, mirrors: &[Mirror]) -> io::Result<()> {
+    let Ok(entries) = fs::read_dir(registries) else { return Ok(()) };
+    for entry in entries.flatten() {
+        if !mirrors.iter().any(|mirror| entry.file_name() == folder(mirror)) {
+            fs::remove_dir_all(entry.path())?;
+        }
+    }
+    Ok(())
+}
+
+/// containerd's name for a registry, and for all that have no folder.
+fn folder(mirror: &Mirror) -> &str {
+    if mirror.host == "*" { "_default" } else { &mirror.host }
+}
+
 /// Files of a registry: `hosts.toml`, and the CAs that it names.
 /// <https://github.com/containerd/containerd/blob/main/docs/hosts.md>
 fn hosts(mirror: &Mirror) -> Vec<File> {
-    let dir = format!("{REGISTRIES}/{}", mirror.host);
+    let dir = format!("{REGISTRIES}/{}", folder(mirror));
     let mut files = Vec::new();
-    let mut text = format!("server = \"https://{}\"\n", mirror.host);
+    // The registry itself comes last by itself; only containerd knows that docker.io answers under another name.
+    let mut text = String::new();
     for (n, endpoint) in mirror.endpoints.iter().enumerate() {
         text += &format!(
-            "\n[host.\"{}\"]\ncapabilities = [\"pull\", \"resolve\"]\noverride_path = {}\nskip_verify = {}\n",
-            endpoint.url, mirror.override_path, endpoint.skip_verify
+            "[host.\"{}\"]\ncapabilities = [\"pull\", \"resolve\"]\noverride_path = {}\n",
+            endpoint.url, mirror.override_path
         );
+        // Any word on TLS makes containerd try it, with an `http://` URL too.
+        if endpoint.skip_verify {
+            text += "skip_verify = true\n";
+        }
         if let Some(ca) = &endpoint.ca {
             let path = format!("{dir}/ca-{n}.crt");
             text += &format!("ca = \"{path}\"\n");
@@ -139,14 +170,38 @@ fn hosts(mirror: &Mirror) -> Vec<File> {
 mod tests {
     use super::*;
 
+    fn mirror(host: &str, url: &str, skip_verify: bool) -> Mirror {
+        let endpoint = Endpoint { url: url.into(), ca: Some("PEM".into()), skip_verify };
+        Mirror { host: host.into(), endpoints: vec![endpoint], override_path: false }
+    }
+
     #[test]
     fn a_mirror_becomes_a_hosts_file_with_its_ca_beside_it() {
-        let endpoint = Endpoint { url: "https://m:5000".into(), ca: Some("PEM".into()), skip_verify: false };
-        let mirror = Mirror { host: "docker.io".into(), endpoints: vec![endpoint], override_path: false };
-        let component = containerd(&[mirror]);
+        let component = containerd(&[mirror("docker.io", "https://m:5000", true)]);
         assert_eq!(component.files[1].content, "PEM");
         let file = &component.files[2];
         assert_eq!(file.path, "/etc/containerd/certs.d/docker.io/hosts.toml");
-        assert!(file.content.contains("[host.\"https://m:5000\"]"), "{}", file.content);
+        assert!(file.content.starts_with("[host.\"https://m:5000\"]"), "{}", file.content);
+        assert!(file.content.contains("skip_verify = true"), "{}", file.content);
+    }
+
+    #[test]
+    fn a_mirror_of_all_is_the_default_and_nothing_is_said_about_tls_unasked() {
+        let component = containerd(&[mirror("*", "http://m:5000", false)]);
+        let file = &component.files[2];
+        assert_eq!(file.path, "/etc/containerd/certs.d/_default/hosts.toml");
+        assert!(!file.content.contains("skip_verify"), "{}", file.content);
+    }
+
+    #[test]
+    fn registries_that_are_not_in_the_config_any_more_are_forgotten() {
+        let registries = tempfile::tempdir().unwrap();
+        for name in ["docker.io", "_default", "old.example:5000"] {
+            fs::create_dir(registries.path().join(name)).unwrap();
+        }
+        forget(registries.path(), &[mirror("docker.io", "https://m", false)]).unwrap();
+        let left = fs::read_dir(registries.path()).unwrap().map(|entry| entry.unwrap().file_name());
+        assert_eq!(left.collect::<Vec<_>>(), ["docker.io"]);
+        forget(Path::new("/nowhere"), &[]).unwrap();
     }
 }

@@ -17,7 +17,7 @@ use corten_resources::runtime::{CgroupLimits, HealthCheck, Probe, Requirement, S
 
 use super::inputs::Inputs;
 use crate::digest::sha256;
-pub use containerd::{Endpoint, Mirror, SANDBOX_IMAGE, containerd};
+pub use containerd::{Endpoint, Mirror, SANDBOX_IMAGE, containerd, forget_registries};
 
 /// A file that a component reads.
 #[derive(Debug, Clone, PartialEq, Eq)]
