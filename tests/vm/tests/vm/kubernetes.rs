@@ -34,6 +34,7 @@ fn a_pod_resolves_and_reaches_a_service_by_name_and_kubectl_reaches_the_pod() {
         let logs = node.kubectl().ok(&["logs", "web"]).await?;
         ensure!(logs.contains("GET /echo?text=long"), "{logs}");
         forward(&node).await.context("port-forward")?;
+        versions(&node).await.context("versions")?;
         stats(&node).await.context("stats of the kubelet")
     });
 }
@@ -76,6 +77,19 @@ async fn get(port: u16) -> Result<String> {
     stream.read_to_string(&mut answer).await?;
     ensure!(!answer.is_empty(), "the connection was closed");
     Ok(answer)
+}
+
+/// The node says which Kubernetes it holds; `kubectl` and the API server are of that version.
+async fn versions(node: &TestNode) -> Result<()> {
+    let request = corten_api::v1::VersionRequest {};
+    let told = node.client().await?.machine().version(request).await?.into_inner().kubernetes;
+    let text = node.kubectl().ok(&["version", "-o", "json"]).await?;
+    let seen: serde_json::Value = serde_json::from_str(&text)?;
+    for side in ["clientVersion", "serverVersion"] {
+        let version = &seen[side]["gitVersion"];
+        ensure!(!told.is_empty() && *version == *told, "{side} is {version}, the node says {told:?}");
+    }
+    Ok(())
 }
 
 async fn stats(node: &TestNode) -> Result<()> {

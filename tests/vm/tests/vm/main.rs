@@ -12,6 +12,7 @@ mod kubernetes;
 mod life;
 mod maintenance;
 mod mishaps;
+mod operator;
 mod power;
 mod reset;
 mod secrets;
