@@ -293,7 +293,7 @@ fn osctl_makes_configs_and_a_cluster_of_this_computer_and_removes_it_without_a_t
         generated(&osctl, lab).await.context("configs from secrets")?;
 
         let image = ["--image", lab.image().dir().as_str()];
-        let machine = ["--firmware", "--memory", "2048", "--disk-size", "12", "--disk-bus", "nvme"];
+        let machine = ["--memory", "2048", "--disk-size", "12", "--disk-bus", "nvme"];
         osctl.ok(&[&["cluster", "create", "made", "--no-bootstrap"][..], &image, &machine].concat()).await?;
         let cluster = Cluster::open(&lab.dir().join("clusters/made"))?;
         let node = cluster.control_plane().context("a cluster has a node")?;
