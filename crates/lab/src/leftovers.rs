@@ -34,11 +34,11 @@ pub fn remove(root: &Utf8Path) -> Result<(), LabError> {
     }
 }
 
-/// Folders with a pid file; at most three levels down: clusters, cluster, node.
+/// Folders with a pid file; at most four levels down: test, clusters, cluster, node.
 fn node_folders(root: &Utf8Path) -> Vec<Utf8PathBuf> {
     let mut found = Vec::new();
     let mut level = vec![root.to_owned()];
-    for _ in 0..4 {
+    for _ in 0..5 {
         found.extend(level.iter().filter(|dir| dir.join(files::PIDFILE).exists()).cloned());
         let entries = level.iter().filter_map(|dir| dir.read_dir_utf8().ok()).flatten().flatten();
         let is_dir = |entry: &camino::Utf8DirEntry| entry.file_type().is_ok_and(|kind| kind.is_dir());

@@ -84,6 +84,7 @@ pub async fn serve(node: Node, path: &str) -> Result<(), ServeError> {
     let listener = listen(path).map_err(|source| ServeError::Listen { path: path.to_owned(), source })?;
     let reflection = tonic_reflection::server::Builder::configure()
         .register_encoded_file_descriptor_set(corten_api::FILE_DESCRIPTOR_SET)
+        .register_encoded_file_descriptor_set(tonic_health::pb::FILE_DESCRIPTOR_SET)
         .build_v1()?;
     let (reporter, health) = tonic_health::server::health_reporter();
     tokio::spawn(health::report(node.clone(), reporter));
