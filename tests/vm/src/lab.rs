@@ -4,7 +4,7 @@ use crate::TestNode;
 use anyhow::{Context as _, Result};
 use camino::{Utf8Path, Utf8PathBuf};
 use corten_lab::cluster::{self, Options};
-use corten_lab::{Accel, Boot, Image, Timeouts, leftovers};
+use corten_lab::{Accel, Boot, Image, Source, Timeouts, leftovers};
 use std::sync::{Mutex, PoisonError};
 
 /// A new version is judged quickly; how long it may take is added.
@@ -71,11 +71,15 @@ impl Lab {
     /// A machine as it comes from the shop, which has started from the install medium: a blank disk, the ISO in its
     /// CD drive, firmware, no config. Returns it with the fingerprint that its console shows.
     ///
-    /// What the options say about disks and medium stays, except that the system disk is blank.
+    /// What the options say about disks and medium stays, except that the system disk is blank unless it comes from a
+    /// file.
     pub async fn iso_node(&self, options: &Options) -> Result<(TestNode, String)> {
-        let medium = options.medium.clone();
+        let (medium, source) = (options.medium.clone(), options.disk.source.clone());
         let mut options = options.clone().from_iso()?;
         options.medium = medium.or(options.medium);
+        if let Source::File(_) = source {
+            options.disk.source = source;
+        }
         let node = self.prepare(&options).await?;
         let mark = node.machine().start().await?;
         let fingerprint = node.wait_fingerprint(mark).await?;

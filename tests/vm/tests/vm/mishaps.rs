@@ -11,7 +11,7 @@ use corten_api::v1;
 use corten_client::{Client, Options};
 use corten_image::variant::Variant;
 use corten_lab::writelog::Log;
-use corten_lab::{BadSector, Boot, Bus, Cache, Medium, Source};
+use corten_lab::{BadSector, Boot, Bus, Cache, DiskSpec, Medium, Source};
 use corten_vm_tests::{Finished, Lab, TestNode, rotating, vm_test};
 use installer::device::SectorSize;
 use installer::{entry, esp};
@@ -250,22 +250,49 @@ fn a_medium_beside_an_installed_system_says_so_and_touches_nothing() {
     });
 }
 
-/// A kind of disk: its name, what it is connected to, and the bytes of a sector.
-const KINDS: [(&str, Bus, u32); 4] = [
-    ("nvme-4k", Bus::Nvme, 4096),
-    ("sata", Bus::Sata, 512),
-    ("scsi", Bus::Scsi, 512),
-    ("virtio-4k", Bus::Virtio, 4096),
+/// A disk and how it is found: its name, what it is connected to, the bytes of a sector, and its selector.
+const KINDS: [(&str, Bus, u32, &str); 4] = [
+    ("nvme-4k", Bus::Nvme, 4096, "{byId: nvme-QEMU_NVMe_Ctrl_system, wwid: eui.5254000000000001}"),
+    ("sata", Bus::Sata, 512, r#"{model: "QEMU*", transport: sata}"#),
+    ("scsi", Bus::Scsi, 512, r#"{busPath: "pci0000:00/*/target?:0:0/*", rotational: true}"#),
+    ("virtio-4k", Bus::Virtio, 4096, "{size: 20GiB}"),
 ];
+
+/// A disk that was used before, with a file system that covers all of it.
+fn used(lab: &Lab) -> Result<Source> {
+    let path = lab.dir().join("used.raw");
+    let mut bytes = vec![0; 1 << 20];
+    bytes[..4].copy_from_slice(b"XFSB");
+    std::fs::write(&path, bytes).with_context(|| format!("write {path}"))?;
+    Ok(Source::File(path))
+}
+
+/// Nothing is written to a disk that is not the only one which fits, or that holds something.
+async fn is_not_taken(node: &TestNode, fingerprint: &str, selector: &str) -> Result<()> {
+    let several = node.install_config(r#"{size: ">=20GiB"}"#, true)?;
+    let ended = node.apply_first_config(fingerprint, &several, &[]).await?;
+    ended
+        .fails(8, &["install.disk", "2 of 2 disks match", "system): matches", "other): matches", "hint:"])?;
+    let kept = node.install_config(selector, false)?;
+    let ended = node.apply_first_config(fingerprint, &kept, &[]).await?;
+    ended.fails(8, &["install.disk", "holds xfs", "not erased", "set wipe", "hint:"])?;
+    let whole = |disks: &str| disks.contains("xfs") && disks.contains("empty");
+    node.wait_disks(fingerprint, whole).await.context("something was written")
+}
 
 #[test]
 fn a_machine_is_installed_to_each_kind_of_disk() {
     vm_test(async |lab| {
-        for (name, bus, sector_size) in rotating(&KINDS, 1) {
+        for (name, bus, sector_size, selector) in rotating(&KINDS, 1) {
             let mut options = lab.options(name);
             (options.disk.bus, options.disk.sector_size) = (bus, sector_size);
+            options.disk.source = used(lab)?;
+            options.more_disks = vec![DiskSpec::blank("other", 24)];
             let (node, fingerprint) = lab.iso_node(&options).await?;
-            node.install(&fingerprint, "{serial: system}").await.context(name)?;
+            is_not_taken(&node, &fingerprint, selector).await.context(name)?;
+            let config = node.install_config(selector, true)?;
+            node.apply_first_config(&fingerprint, &config, &[]).await.context(name)?.ok()?;
+            node.wait_installed().await.context(name)?;
             ensure!(node.status().await?.hostname == node.name(), "{name}: it has another config");
             // The EFI partition can be mounted: a FAT with small sectors on a disk with large ones cannot.
             let status = node.update_status().await.context(name)?;

@@ -4,10 +4,11 @@ use std::sync::Arc;
 
 use anyhow::{Context as _, Result, ensure};
 use corten_constants::ports;
-use corten_vm_tests::{TestNode, vm_test};
+use corten_vm_tests::{Pod, TestNode, vm_test};
 use rustls::pki_types::CertificateDer;
 use rustls::pki_types::pem::PemObject as _;
 use rustls::{ClientConfig, RootCertStore};
+use serde_json::Value;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpStream;
 use tokio_rustls::TlsConnector;
@@ -20,6 +21,8 @@ fn secrets_are_encrypted_in_etcds_files() {
         node.kubectl().ok(&["create", "secret", "generic", "hidden", plain]).await?;
         node.kubectl().ok(&["create", "configmap", "open", "--from-literal=key=open-as-day-4711"]).await?;
         let pod = node.privileged_pod("reader").await?;
+        // Before the searches: what they look for is in the log of those who asked for them.
+        is_audited(&pod, "hidden", &["plain-as-day-4711", "cGxhaW4tYXMtZGF5LTQ3MTE="]).await?;
         // The ConfigMap shows that the search finds what is not encrypted.
         pod.exec(&["grep", "/host/var/lib/etcd", "open-as-day-4711"]).await?.ok()?;
         let found = pod.exec(&["grep", "/host/var/lib/etcd", "plain-as-day-4711"]).await?;
@@ -31,6 +34,20 @@ fn secrets_are_encrypted_in_etcds_files() {
         ensure!(value == "cGxhaW4tYXMtZGF5LTQ3MTE=", "{value}");
         Ok(())
     });
+}
+
+/// The audit log tells who made the Secret, and none of what is in it.
+async fn is_audited(pod: &Pod, name: &str, values: &[&str]) -> Result<()> {
+    let log = pod.exec(&["cat", "/host/var/log/kube-apiserver/audit.log"]).await?.ok()?;
+    let event = log.lines().filter_map(|line| serde_json::from_str::<Value>(line).ok()).find(|event| {
+        let object = &event["objectRef"];
+        event["verb"] == "create" && object["resource"] == "secrets" && object["name"] == name
+    });
+    let event = event.with_context(|| format!("no creation among the {} lines", log.lines().count()))?;
+    let (user, code) = (&event["user"]["username"], &event["responseStatus"]["code"]);
+    ensure!(user.as_str().is_some_and(|user| !user.is_empty()) && code == 201, "{event}");
+    ensure!(!values.iter().any(|value| log.contains(value)), "the audit log has the value");
+    Ok(())
 }
 
 #[test]

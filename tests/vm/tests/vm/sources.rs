@@ -6,6 +6,11 @@ use std::time::Duration;
 use anyhow::{Context as _, Result, ensure};
 use corten_api::v1;
 use corten_vm_tests::{Lab, TestNode, vm_test};
+use rustls::ServerConfig;
+use rustls::pki_types::pem::PemObject as _;
+use rustls::pki_types::{CertificateDer, PrivateKeyDer};
+use tokio::net::TcpListener;
+use tokio_rustls::TlsAcceptor;
 
 use crate::versions::{bundle, further, patient};
 use crate::web::Web;
@@ -51,6 +56,25 @@ async fn reaching_out(lab: &Lab) -> Result<TestNode> {
     lab.node(&options).await
 }
 
+/// A web server whose certificate is made out to its address, by nobody whom anybody trusts. Nobody gets as far as to ask
+/// it for something.
+async fn untrusted() -> Result<String> {
+    let made = corten_pki::maintenance_certificate(&[], &[corten_lab::HOST.parse()?])?;
+    let certificate = CertificateDer::from_pem_slice(made.cert_pem.as_bytes())?;
+    let key = PrivateKeyDer::from_pem_slice(made.key_pem.expose().as_bytes())?;
+    let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
+    let config = ServerConfig::builder_with_provider(provider).with_safe_default_protocol_versions()?;
+    let config = config.with_no_client_auth().with_single_cert(vec![certificate], key)?;
+    let (acceptor, listener) = (TlsAcceptor::from(Arc::new(config)), TcpListener::bind("127.0.0.1:0").await?);
+    let port = listener.local_addr()?.port();
+    tokio::spawn(async move {
+        while let Ok((stream, _)) = listener.accept().await {
+            let _ = acceptor.accept(stream).await;
+        }
+    });
+    Ok(format!("https://{}:{port}/x.bundle", corten_lab::HOST))
+}
+
 #[test]
 fn a_node_that_fetches_a_version_goes_on_where_the_server_broke_off() {
     vm_test(async |lab| {
@@ -69,6 +93,9 @@ fn a_node_that_fetches_a_version_goes_on_where_the_server_broke_off() {
         upgrade(&from_registry).await?.fails(1, &["update.source", &image, "hint:"])?;
         let nobody = format!("http://{}:{}/x", corten_lab::HOST, corten_lab::free_ports(1)?[0]);
         upgrade(&["--url", &nobody]).await?.fails(1, &["update.source", &nobody, "cause:"])?;
+        let untrusted = untrusted().await?;
+        let ended = upgrade(&["--url", &untrusted]).await?;
+        ended.fails(1, &["update.source", &untrusted, "certificate", "hint:"])?;
         ensure!(node.update_status().await?.pending.is_none(), "something was written");
 
         let url = format!("http://{}/x.bundle", web.authority());

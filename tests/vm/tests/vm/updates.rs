@@ -3,8 +3,12 @@
 use std::time::Duration;
 
 use anyhow::{Context as _, Result, ensure};
+use camino::Utf8Path;
 use corten_bundle::SigningKey;
 use corten_image::broken::{Broken, ROWS};
+use corten_image::release::About;
+use corten_image::variant::Variant;
+use corten_lab::Mark;
 use corten_vm_tests::{Lab, TestNode, rotating, vm_test, vm_test_in_turn};
 
 use crate::versions::{CORRUPTED, bundle, flip_a_byte, further, key, patient};
@@ -14,13 +18,28 @@ async fn status(node: &TestNode) -> Result<serde_json::Value> {
     Ok(serde_json::from_str(&text)?)
 }
 
+/// How many boots the version of a row has. They are counted where each of them is short.
+fn tries(row: &Broken) -> usize {
+    if row.name == "kernel-panic" { 3 } else { 1 }
+}
+
+/// Gives the versions to come so many boots.
+async fn give_tries(lab: &Lab, node: &TestNode, tries: usize) -> Result<()> {
+    let config = std::fs::read_to_string(node.cluster().config_file())?;
+    ensure!(config.contains("\ntries: 1\n"), "the config has another update policy: {config}");
+    let file = lab.dir().join("tries.yaml");
+    std::fs::write(&file, config.replace("\ntries: 1\n", &format!("\ntries: {tries}\n")))?;
+    node.osctl().ok(&["apply-config", "-f", file.as_str()]).await.map(drop)
+}
+
 async fn comes_back(lab: &Lab, node: &TestNode, row: Broken) -> Result<Duration> {
     let (old, boot) = (node.version().await?, node.status().await?.boot_id);
     let generation = node.status().await?.config_generation;
-    let path = bundle(lab, row.name, &row.of(further(lab, row.base)?))?;
+    let broken = row.of(further(lab, row.base)?);
+    let path = bundle(lab, row.name, &broken)?;
     node.expect_boot();
     row.console.iter().for_each(|text| node.expect_trouble(text));
-    let begin = std::time::Instant::now();
+    let (begin, mark) = (std::time::Instant::now(), node.machine().console().mark());
     let ended = patient(node).run(&["upgrade", "-f", path.as_str(), "--force"]).await?;
     let took = begin.elapsed();
     ensure!(ended.code != Some(0), "a broken version was kept: {ended}");
@@ -28,17 +47,47 @@ async fn comes_back(lab: &Lab, node: &TestNode, row: Broken) -> Result<Duration>
     node.wait_ready().await?;
     ensure!(node.version().await? == old && node.status().await?.boot_id != boot, "{old} is not back");
     ensure!(node.status().await?.config_generation == generation, "the config changed");
-    let said = status(node).await?;
-    let text = said.to_string();
-    ensure!(text.contains("denied") && text.contains(row.reason), "{text}");
-    // It is not taken a second time unless somebody insists.
-    node.osctl().run(&["upgrade", "-f", path.as_str()]).await?.fails(8, &["failed on this node before"])?;
-    patient(node).ok(&["upgrade", "-f", path.as_str(), "--force", "--no-reboot"]).await?;
-    ensure!(status(node).await?.to_string().contains("\"staged\""), "it was not taken by force");
-    node.osctl().ok(&["rollback", "--no-reboot"]).await?;
+    panicked(node, &row, mark).await?;
+    // Whoever stands in front of the machine is told too.
+    let refused = format!("version {}, refused: ", broken.about().version);
+    node.machine().wait_console(&refused, mark, lab.timeouts().seconds(20)).await?;
+    is_refused(node, &row, &broken.about().version, &path).await?;
     node.kubectl().ok(&["get", "configmap", "kept"]).await?;
     std::fs::remove_file(&path)?;
     Ok(took)
+}
+
+/// A kernel that panics does so in each of its boots; one that came as far as to have a place for its last words left them.
+async fn panicked(node: &TestNode, row: &Broken, since: Mark) -> Result<()> {
+    if row.console.contains(&"Kernel panic") {
+        let panics = node.machine().console().since(since).matches("Kernel panic - not syncing").count();
+        ensure!(panics == tries(row), "{panics} kernels panicked, not {}", tries(row));
+    }
+    if row.reason == "kernel panic" {
+        let log = node.osctl().ok(&["dmesg", "--boot", "-1"]).await?;
+        ensure!(log.contains("Kernel panic - not syncing"), "the boot before has another log: {log}");
+    }
+    Ok(())
+}
+
+/// It is not taken a second time, unless somebody insists or has it taken off the list.
+async fn is_refused(node: &TestNode, row: &Broken, version: &str, path: &Utf8Path) -> Result<()> {
+    let said = node.update_status().await?;
+    let refused = said.denied.iter().any(|denied| denied.version == version);
+    ensure!(refused && format!("{said:?}").contains(row.reason), "{version} is not refused: {said:?}");
+    let upgrade = ["upgrade", "-f", path.as_str()];
+    node.osctl().run(&upgrade).await?.fails(8, &["failed on this node before", "osctl update allow"])?;
+    patient(node).ok(&[&upgrade[..], &["--force", "--no-reboot"]].concat()).await?;
+    ensure!(status(node).await?.to_string().contains("\"staged\""), "it was not taken by force");
+    node.osctl().ok(&["rollback", "--no-reboot"]).await?;
+
+    let allowed = node.osctl().run(&["update", "allow", version]).await?;
+    ensure!(allowed.code == Some(0) && allowed.stderr.contains("is allowed again"), "{allowed}");
+    let said = node.update_status().await?;
+    ensure!(said.denied.is_empty(), "{version} is refused still: {said:?}");
+    let check = node.osctl().run(&[&upgrade[..], &["--dry-run"]].concat()).await?;
+    ensure!(!check.to_string().contains("failed on this node before"), "{check}");
+    Ok(())
 }
 
 #[test]
@@ -47,6 +96,7 @@ fn a_version_that_does_not_work_goes_away_by_itself() {
         let node = lab.ready_node().await?;
         node.kubectl().ok(&["create", "configmap", "kept", "--from-literal=a=b"]).await?;
         for row in rotating(ROWS, 1) {
+            give_tries(lab, &node, tries(&row)).await?;
             let took = comes_back(lab, &node, row).await.with_context(|| format!("row {}", row.name))?;
             eprintln!("{}: back on the old version and Ready after {} s", row.name, took.as_secs());
         }
@@ -88,6 +138,19 @@ fn a_bundle_that_is_no_update_for_this_node_is_refused_before_anything_is_writte
         refuse("floor", &floor, &["9.0.0", "--force"]).await?;
         let format = next.clone().config_formats(2, 2).bundle(&key(lab)?)?;
         refuse("config format", &format, &["config formats 2 to 2"]).await?;
+        // Who has several things to see to is told of all of them at once.
+        let other = About { kubernetes: "v1.99.0".to_owned(), ..next.about() };
+        let other = Variant::new(other, next.root(), &next.uki()?, next.stub().to_vec())?;
+        let several = other.architecture("aarch64").min_version("9.0.0").config_formats(2, 2);
+        let problems = [
+            "4 problems",
+            "aarch64",
+            "9.0.0",
+            "kubernetes v1.99.0",
+            "config formats 2 to 2",
+            "does not help against 1 of them",
+        ];
+        refuse("several problems", &several.bundle(&key(lab)?)?, &problems).await?;
         // After all that, the right one still goes.
         let path = lab.dir().join("right.bundle");
         std::fs::write(&path, &whole)?;
