@@ -252,13 +252,8 @@ fn a_medium_beside_an_installed_system_says_so_and_touches_nothing() {
 
 /// A disk and how it is found: its name, what it is connected to, the bytes of a sector, and its selector.
 const KINDS: [(&str, Bus, u32, &str); 4] = [
-    (
-        "nvme-4k",
-        Bus::Nvme,
-        4096,
-        "{byId: nvme-QEMU_NVMe_Ctrl_system, wwid: nvme.1b36-73797374656d-51454d55204e564d65204374726c-00000001}",
-    ),
-    ("sata", Bus::Sata, 512, r#"{model: "QEMU*", transport: sata}"#),
+    ("nvme-4k", Bus::Nvme, 4096, "{wwid: nvme.1b36-73797374656d-51454d55204e564d65204374726c-00000001}"),
+    ("sata", Bus::Sata, 512, r#"{model: "QEMU*", byId: ata-QEMU_HARDDISK_system}"#),
     ("scsi", Bus::Scsi, 512, r#"{busPath: "pci0000:00/*/target?:0:0/*", rotational: true}"#),
     ("virtio-4k", Bus::Virtio, 4096, "{size: 20GiB}"),
 ];
