@@ -23,7 +23,7 @@ pub fn vm_test<F: AsyncFnOnce(&Lab) -> Result<()>>(body: F) {
     }
 }
 
-/// The same for a test that is one of two which take turns, because both take long: the first of them in even runs, the
+/// The same for a test that is one of two which take turns, so that a run ends in time: the first of them in even runs, the
 /// second in odd ones, and `cargo xtask test --long` runs both.
 pub fn vm_test_in_turn<F: AsyncFnOnce(&Lab) -> Result<()>>(turn: usize, body: F) {
     if crate::slice::has_turn(turn) {

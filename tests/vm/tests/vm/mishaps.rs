@@ -12,7 +12,7 @@ use corten_client::{Client, Options};
 use corten_image::variant::Variant;
 use corten_lab::writelog::Log;
 use corten_lab::{BadSector, Boot, Bus, Cache, DiskSpec, Medium, Source};
-use corten_vm_tests::{Finished, Lab, TestNode, rotating, vm_test};
+use corten_vm_tests::{Finished, Lab, TestNode, rotating, vm_test, vm_test_in_turn};
 use installer::device::SectorSize;
 use installer::{entry, esp};
 
@@ -115,7 +115,7 @@ async fn wait_writing(node: &TestNode) -> Result<()> {
 
 #[test]
 fn a_disk_that_is_pulled_out_during_its_installation_is_installed_when_it_is_back() {
-    vm_test(async |lab| {
+    vm_test_in_turn(1, async |lab| {
         let mut options = lab.options("pulled");
         // Gone at once, whether the kernel agrees or not.
         options.disk.bus = Bus::Scsi;
@@ -151,7 +151,7 @@ async fn start_at(node: &TestNode, time: Option<&str>) -> Result<corten_lab::Mar
 
 #[test]
 fn a_clock_that_is_years_off_is_put_right_where_it_can_be_and_named_where_not() {
-    vm_test(async |lab| {
+    vm_test_in_turn(0, async |lab| {
         let mut options = lab.options("clock");
         options.disk.cache = Cache::Writeback;
         let node = lab.prepare(&options).await?;
@@ -195,7 +195,7 @@ fn a_clock_that_is_years_off_is_put_right_where_it_can_be_and_named_where_not() 
 
 #[test]
 fn a_machine_whose_medium_is_taken_out_answers_and_says_what_it_lacks() {
-    vm_test(async |lab| {
+    vm_test_in_turn(0, async |lab| {
         let (node, fingerprint) = lab.iso_node(&lab.options("ejected")).await?;
         let deadline = tokio::time::Instant::now() + lab.timeouts().seconds(20);
         while !insecure(&node, &fingerprint, "dmesg").await?.stdout.contains("kept in memory") {

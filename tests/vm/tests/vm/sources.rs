@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use anyhow::{Context as _, Result, ensure};
 use corten_api::v1;
-use corten_vm_tests::{Lab, TestNode, vm_test};
+use corten_vm_tests::{Lab, TestNode, vm_test_in_turn};
 use rustls::ServerConfig;
 use rustls::pki_types::pem::PemObject as _;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
@@ -77,7 +77,7 @@ async fn untrusted() -> Result<String> {
 
 #[test]
 fn a_node_that_fetches_a_version_goes_on_where_the_server_broke_off() {
-    vm_test(async |lab| {
+    vm_test_in_turn(1, async |lab| {
         let node = reaching_out(lab).await?;
         let next = further(lab, "next")?;
         let version = next.about().version;
@@ -115,7 +115,7 @@ fn a_node_that_fetches_a_version_goes_on_where_the_server_broke_off() {
 
 #[test]
 fn a_file_goes_on_where_its_sender_died_and_has_one_sender_at_a_time() {
-    vm_test(async |lab| {
+    vm_test_in_turn(0, async |lab| {
         let node = lab.fresh_node().await?;
         let next = further(lab, "next")?;
         let path = bundle(lab, "next", &next)?;
