@@ -27,6 +27,13 @@ impl TestNode {
         Ok(self.cluster().install_config(selector, wipe)?)
     }
 
+    /// What somebody types who has read the fingerprint of a machine in maintenance.
+    pub async fn insecure(&self, fingerprint: &str, command: &[&str]) -> Result<Finished> {
+        let address = self.address()?;
+        let machine = ["--insecure", "--fingerprint", fingerprint, "-n", &address];
+        self.osctl().run(&[command, &machine].concat()).await
+    }
+
     /// `osctl apply-config` as somebody who has read the fingerprint, with further arguments. It ends when the
     /// installation that it started has ended.
     pub async fn apply_first_config(

@@ -12,7 +12,7 @@ use corten_client::{Client, Options};
 use corten_image::variant::Variant;
 use corten_lab::writelog::Log;
 use corten_lab::{BadSector, Boot, Bus, Cache, DiskSpec, Medium, Source};
-use corten_vm_tests::{Finished, Lab, TestNode, rotating, vm_test, vm_test_in_turn};
+use corten_vm_tests::{Lab, TestNode, rotating, vm_test, vm_test_in_turn};
 use installer::device::SectorSize;
 use installer::{entry, esp};
 
@@ -90,12 +90,6 @@ fn an_upgrade_that_does_not_fit_on_the_efi_partition_is_refused_before_anything_
         ensure!(slots(&after).iter().any(|slot| slot.0 == "ROOT-B" && slot.1.is_empty()), "{after:?}");
         Ok(())
     });
-}
-
-/// What somebody types who has read the fingerprint of a machine in maintenance.
-async fn insecure(node: &TestNode, fingerprint: &str, command: &str) -> Result<Finished> {
-    let address = node.address()?;
-    node.osctl().run(&[command, "--insecure", "--fingerprint", fingerprint, "-n", &address]).await
 }
 
 /// Waits until a good part of the system is written, and before it is done.
@@ -198,27 +192,27 @@ fn a_machine_whose_medium_is_taken_out_answers_and_says_what_it_lacks() {
     vm_test_in_turn(0, async |lab| {
         let (node, fingerprint) = lab.iso_node(&lab.options("ejected")).await?;
         let deadline = tokio::time::Instant::now() + lab.timeouts().seconds(20);
-        while !insecure(&node, &fingerprint, "dmesg").await?.stdout.contains("kept in memory") {
+        while !node.insecure(&fingerprint, &["dmesg"]).await?.stdout.contains("kept in memory") {
             ensure!(tokio::time::Instant::now() < deadline, "the program is not kept in memory");
             tokio::time::sleep(Duration::from_millis(500)).await;
         }
         node.machine().eject_medium().await?;
         for command in ["status", "disks", "dmesg"] {
-            insecure(&node, &fingerprint, command).await?.ok()?;
+            node.insecure(&fingerprint, &[command]).await?.ok()?;
         }
         let config = node.install_config("{serial: system}", false)?;
         let ended = node.apply_first_config(&fingerprint, &config, &[]).await?;
         let said = ended.stderr.to_lowercase();
         ensure!(ended.code != Some(0), "it was installed from nowhere: {ended}");
         ensure!(said.contains("from the install medium") && said.contains("hint:"), "{ended}");
-        insecure(&node, &fingerprint, "status").await?.ok()?;
+        node.insecure(&fingerprint, &["status"]).await?.ok()?;
 
         node.machine().insert_medium(&Medium::cdrom(&lab.image().iso()?)).await?;
         let mark = node.machine().console().mark();
         node.machine().reset().await?;
         let fingerprint = node.wait_fingerprint(mark).await?;
         node.wait_api().await?;
-        insecure(&node, &fingerprint, "disks").await?.ok().map(drop)
+        node.insecure(&fingerprint, &["disks"]).await?.ok().map(drop)
     });
 }
 
@@ -236,7 +230,7 @@ fn a_medium_beside_an_installed_system_says_so_and_touches_nothing() {
         node.machine().wait_console("/dev/vda holds an installed system", mark, patience).await?;
         node.wait_api().await?;
         let version = Variant::from_dir(lab.image().dir().as_std_path())?.about().version;
-        let disks = insecure(&node, &fingerprint, "disks").await?.ok()?;
+        let disks = node.insecure(&fingerprint, &["disks"]).await?.ok()?;
         ensure!(disks.contains(&format!("corten {version}")), "{disks}");
         let config = node.install_config("{serial: system}", false)?;
         let ended = node.apply_first_config(&fingerprint, &config, &[]).await?;

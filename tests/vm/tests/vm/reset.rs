@@ -38,9 +38,7 @@ async fn reset(node: &TestNode, arguments: &[&str]) -> Result<Finished> {
 
 /// The same for a machine without a config.
 async fn insecure_reset(node: &TestNode, fingerprint: &str, arguments: &[&str]) -> Result<Finished> {
-    let address = node.address()?;
-    let with = ["--insecure", "--fingerprint", fingerprint, "-n", &address];
-    reset(node, &[&with, arguments].concat()).await
+    node.insecure(fingerprint, &[&["reset", "--yes"], arguments].concat()).await
 }
 
 /// What a machine in maintenance says about itself.
