@@ -76,7 +76,9 @@ impl Console {
         let deadline = tokio::time::Instant::now() + patience;
         loop {
             let said = self.since(since);
-            if let Some(line) = said.lines().find(|line| line.contains(text)) {
+            // The last one may be half printed.
+            let whole = said.rfind('\n').map_or("", |end| &said[..end]);
+            if let Some(line) = whole.lines().find(|line| line.contains(text)) {
                 return Ok(line.to_owned());
             }
             if tokio::time::Instant::now() > deadline {

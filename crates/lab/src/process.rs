@@ -37,8 +37,12 @@ impl Process {
     }
 
     pub(crate) fn alive(&self) -> bool {
-        let cmdline = std::fs::read(format!("/proc/{}/cmdline", self.pid)).unwrap_or_default();
-        names(&cmdline, self.pidfile.as_str()) || (cmdline.is_empty() && self.is_ending())
+        let cmdline = || std::fs::read(format!("/proc/{}/cmdline", self.pid)).unwrap_or_default();
+        match look(cmdline, self.pidfile.as_str()) {
+            Look::Ours => true,
+            Look::Another => false,
+            Look::Empty => self.is_ending(),
+        }
     }
 
     /// A process gives its memory back, and its command line with it, before it closes its files, and its first thread is a
@@ -88,6 +92,23 @@ impl Process {
     }
 }
 
+/// What a command line says of its process.
+#[derive(Debug, PartialEq, Eq)]
+enum Look {
+    Ours,
+    Another,
+    Empty,
+}
+
+/// A command line is read in several steps, and its process may end between two of them: half of it names nobody. A second
+/// look then finds it empty.
+fn look(cmdline: impl Fn() -> Vec<u8>, pidfile: &str) -> Look {
+    if names(&cmdline(), pidfile) {
+        return Look::Ours;
+    }
+    if cmdline().is_empty() { Look::Empty } else { Look::Another }
+}
+
 /// Whether one argument of a NUL-separated command line is exactly `argument`.
 fn names(cmdline: &[u8], argument: &str) -> bool {
     cmdline.split(|byte| *byte == 0).any(|word| word == argument.as_bytes())
@@ -115,6 +136,17 @@ mod tests {
         assert!(names(b"qemu\0-pidfile\0/a/n1/qemu.pid\0", "/a/n1/qemu.pid"));
         assert!(!names(b"qemu\0-pidfile\0/a/n10/qemu.pid\0", "/a/n1/qemu.pid"));
         assert!(!names(b"", "/a/n1/qemu.pid"));
+    }
+
+    #[test]
+    fn a_process_that_ends_while_it_is_read_is_not_taken_for_another() {
+        let seen = |first: &'static [u8], then: &'static [u8]| {
+            let looks = std::cell::Cell::new(0);
+            look(|| if looks.replace(1) == 0 { first } else { then }.to_vec(), "/a/n1/qemu.pid")
+        };
+        assert_eq!(seen(b"qemu\0-pidf", b""), Look::Empty);
+        assert_eq!(seen(b"", b""), Look::Empty);
+        assert_eq!(seen(b"sleep\x0060\0", b"sleep\x0060\0"), Look::Another);
     }
 
     #[test]

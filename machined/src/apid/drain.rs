@@ -15,7 +15,7 @@ use tracing::warn;
 /// For calls that are not answered. The supervisor kills apid later than this.
 const UNANSWERED: Duration = Duration::from_secs(2);
 /// For an answer that has begun.
-const BEGUN: Duration = Duration::from_millis(300);
+const BEGUN: Duration = Duration::from_secs(1);
 const POLL: Duration = Duration::from_millis(10);
 
 /// Whether apid ends, and which calls wait for an answer.

@@ -18,7 +18,7 @@ use crate::controllers::k8s::client;
 /// Says on the Node object that the cordon is ours.
 const ANNOTATION: &str = "corten.dev/cordoned-for";
 /// For everything together.
-const DEADLINE: Duration = Duration::from_secs(90);
+const DEADLINE: Duration = Duration::from_secs(180);
 /// Between two looks at the pods that are left.
 const LOOK: Duration = Duration::from_secs(2);
 

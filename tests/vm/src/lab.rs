@@ -135,7 +135,9 @@ impl Lab {
         let mut options = self.options("snapshot");
         // Through the firmware, so that what restarts, updates and rolls back can begin here too.
         options.boot = Boot::Firmware;
-        options.extra_config = format!("{POLICY}healthDeadline: {}s\n", self.timeouts.seconds(35).as_secs());
+        // A config takes no less than 30 s.
+        let deadline = self.timeouts.seconds(27).as_secs().max(30);
+        options.extra_config = format!("{POLICY}healthDeadline: {deadline}s\n");
         let node = self.bootstrapped_node(&options).await?;
         node.wait_dns().await?;
         // The EFI partition is looked at when the machine is ready, so a little later the slots are known.

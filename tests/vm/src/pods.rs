@@ -55,6 +55,9 @@ impl TestNode {
             },
         });
         self.apply(&namespace).await?;
+        // Pods of a namespace are refused until its default account is there.
+        let account = ["-n", PRIVILEGED, "get", "serviceaccount", "default", "-o", "name"];
+        self.kubectl().until(&account, self.seconds(20), |text| !text.is_empty()).await?;
         let mut pod = manifest(name, &["sleep"]);
         pod["metadata"]["namespace"] = PRIVILEGED.into();
         let spec = &mut pod["spec"];

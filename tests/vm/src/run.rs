@@ -23,14 +23,14 @@ pub fn vm_test<F: AsyncFnOnce(&Lab) -> Result<()>>(body: F) {
     }
 }
 
-/// The same for a test that is one of two which take turns, so that a run ends in time: the first of them in even runs, the
-/// second in odd ones, and `cargo xtask test --long` runs both.
+/// The same for a test of one of the groups that take turns, so that a run ends in time: group `turn` of four has its
+/// turn in every fourth run. `cargo xtask test --long` runs all of them.
 pub fn vm_test_in_turn<F: AsyncFnOnce(&Lab) -> Result<()>>(turn: usize, body: F) {
     if crate::slice::has_turn(turn) {
         return vm_test(body);
     }
     #[expect(clippy::print_stderr, reason = "the test's own output")]
-    let () = eprintln!("skipped: {} has its turn in the next run, or with --long", name_of::<F>());
+    let () = eprintln!("skipped: {} has its turn in another run, or with --long", name_of::<F>());
 }
 
 fn run<F: AsyncFnOnce(&Lab) -> Result<()>>(name: &str, body: F) -> Result<()> {

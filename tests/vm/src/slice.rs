@@ -26,8 +26,8 @@ pub fn rotating_in_turn<T: Clone>(rows: &[T], count: usize) -> Vec<T> {
     window(rows, count, chosen() / TURNS)
 }
 
-/// Tests that take turns are two.
-pub(crate) const TURNS: usize = 2;
+/// Into so many groups are the tests divided that take turns; each group takes six to seven minutes under emulation.
+pub(crate) const TURNS: usize = 4;
 
 /// Whether a test that takes turns is to run in this run.
 pub(crate) fn has_turn(turn: usize) -> bool {

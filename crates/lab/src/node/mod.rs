@@ -214,7 +214,7 @@ impl Node {
     pub async fn power_cut(&self) -> Result<(), LabError> {
         let Some(process) = self.process() else { return Ok(()) };
         process.kill();
-        process.gone(Duration::from_secs(10)).await
+        process.gone(self.timeouts().seconds(10)).await
     }
 
     /// The reset button.

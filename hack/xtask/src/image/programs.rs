@@ -48,8 +48,7 @@ pub(crate) fn build() -> Result<Programs> {
     let profile = profile();
     let names: Vec<&str> = PROGRAMS.iter().map(|(_, program)| *program).collect();
     let folder = cache::build("image/programs", &inputs(&profile)?, &names, |result| {
-        let packages: Vec<&str> = PROGRAMS.iter().map(|(package, _)| *package).collect();
-        let compiled = compile(&profile, &packages, &[])?;
+        let compiled = compile(&profile, &[])?;
         for name in &names {
             fs::copy(compiled.join(name), result.join(name)).with_context(|| format!("keep {name}"))?;
         }
@@ -81,7 +80,7 @@ pub(crate) fn with_faults() -> Result<PathBuf> {
     let profile = profile();
     let inputs = inputs(&profile)?.value("features", FAULTS);
     let folder = cache::build("image/faults", &inputs, &["machined"], |result| {
-        let compiled = compile(&profile, &["machined"], &["--features", FAULTS])?;
+        let compiled = compile(&profile, &["--features", FAULTS])?;
         fs::copy(compiled.join("machined"), result.join("machined")).context("keep machined with faults")?;
         Ok(())
     })?;
@@ -92,8 +91,9 @@ fn profile() -> String {
     env::var("CORTEN_PROFILE").unwrap_or_else(|_| "release".to_owned())
 }
 
-/// The folder with what cargo made.
-fn compile(profile: &str, packages: &[&str], more: &[&str]) -> Result<PathBuf> {
+/// The folder with what cargo made. Always of all programs together: cargo compiles a crate with the features that those ask
+/// for which are built with it, so that for another set it would compile most crates anew.
+fn compile(profile: &str, more: &[&str]) -> Result<PathBuf> {
     // A folder of its own: other flags than the ones of a plain `cargo build`, and another lock.
     let target = cache::out_dir().join("target");
     let mut command = Command::new(env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
@@ -104,7 +104,7 @@ fn compile(profile: &str, packages: &[&str], more: &[&str]) -> Result<PathBuf> {
             command.arg("--config").arg(format!("profile.image-dev.{setting}"));
         }
     }
-    for package in packages {
+    for (package, _) in PROGRAMS {
         command.args(["--package", package]);
     }
     command.args(more);

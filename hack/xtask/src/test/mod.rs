@@ -26,7 +26,7 @@ pub(crate) struct Args {
     /// Only this tier
     #[arg(long)]
     tier: Option<Tier>,
-    /// Take long matrices whole, where a usual run takes a rotating slice
+    /// Run the tests that take turns too, and long matrices whole, where a usual run takes the share of the day
     #[arg(long)]
     long: bool,
     /// Test the image that is in _out, and do not look whether it is up to date

@@ -55,8 +55,12 @@ impl Guard {
 
     /// Gives the armed watchdog to the program after this one; `None` when there is none in time.
     pub(super) fn hand_over(&self) -> Option<RawFd> {
+        let arriving = lock(&self.arriving);
         let armed = lock(&self.armed).take();
-        let armed = armed.or_else(|| lock(&self.arriving).recv_timeout(HAND_OVER).ok().flatten())?;
+        let armed = armed.or_else(|| arriving.recv_timeout(HAND_OVER).ok().flatten());
+        // The change of roots ends the thread, which still has to load what keeps last words: it hangs up when it is done.
+        let late = arriving.recv_timeout(HAND_OVER).ok().flatten();
+        let armed = armed.or(late)?;
         let _ = armed.pet();
         armed.into_inheritable().ok()
     }

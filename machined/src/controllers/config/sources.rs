@@ -22,7 +22,7 @@ pub(super) struct Found {
 /// The largest config that is read, in bytes.
 const LIMIT: u64 = 4 << 20;
 /// How long the driver of fw_cfg may take to come up.
-const DRIVER_DEADLINE: Duration = Duration::from_secs(5);
+const DRIVER_DEADLINE: Duration = Duration::from_secs(30);
 /// A server that does not answer in this time is asked again later.
 const FETCH_DEADLINE: Duration = Duration::from_secs(10);
 

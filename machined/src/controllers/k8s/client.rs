@@ -30,6 +30,6 @@ pub async fn connect() -> Result<Client, ClientError> {
     let kubeconfig = Kubeconfig::read_from(secret("machined", "kubeconfig"))?;
     let mut config = Config::from_custom_kubeconfig(kubeconfig, &KubeConfigOptions::default()).await?;
     config.read_timeout = Some(READ_DEADLINE);
-    config.connect_timeout = Some(Duration::from_secs(5));
+    config.connect_timeout = Some(Duration::from_secs(15));
     Ok(Client::try_from(config)?)
 }

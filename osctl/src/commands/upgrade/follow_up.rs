@@ -18,7 +18,7 @@ use crate::{
 };
 
 /// How long a node may say nothing of interest: it says how an update ended soon after it is up.
-const SILENCE: Duration = Duration::from_secs(30);
+const SILENCE: Duration = Duration::from_secs(120);
 
 /// What is worth remembering before the update.
 pub(super) async fn before(client: &Client) -> Result<Before, CommandError> {

@@ -1,6 +1,6 @@
 //! From power on to the API and off again.
 
-use anyhow::{Result, ensure};
+use anyhow::{Context as _, Result, ensure};
 use corten_api::v1;
 use corten_vm_tests::{TestNode, vm_test};
 
@@ -12,8 +12,10 @@ fn a_node_finds_its_config_in_qemu_and_tells_how_it_started_and_why_it_is_not_re
         ensure!(status.hostname == node.name(), "the hostname is {}", status.hostname);
         ensure!(status.cluster == "fresh" && status.role == "controlplane", "{status:?}");
         ensure!(status.stage() == v1::Stage::Running && !status.ready, "{status:?}");
-        let text = node.osctl().ok(&["status"]).await?;
-        ensure!(text.contains("bootstrap"), "the status does not say what is missing: {text}");
+        // What Kubernetes lacks is known once EPHEMERAL is there, and the API does not wait for that.
+        let says = |text: &str| text.contains("bootstrap");
+        let said = node.osctl().until(&["status"], lab.timeouts().seconds(10), says).await;
+        said.context("the status does not say what is missing")?;
 
         let version = node.osctl().ok(&["version"]).await?;
         ensure!(version.contains(corten_constants::VERSION), "{version}");

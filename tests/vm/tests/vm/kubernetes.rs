@@ -23,9 +23,11 @@ fn a_pod_resolves_and_reaches_a_service_by_name_and_kubectl_reaches_the_pod() {
         web(&node).await?;
         let client = node.pod("client", &["sleep"]).await?;
 
-        let address = client.exec(&["resolve", "web"]).await?.ok()?;
+        // A Service that was just made has its name and its rules some seconds later.
+        let soon = lab.timeouts().seconds(20);
+        let address = client.exec_until(&["resolve", "web"], soon).await?;
         ensure!(in_service_range(&address), "the Service's address is {address:?}");
-        let answer = client.exec(&["wget", "http://web/"]).await?.ok()?;
+        let answer = client.exec_until(&["wget", "http://web/"], soon).await?;
         ensure!(answer == "workload on web\n", "{answer:?}");
         let answer =
             client.exec(&["wget", "http://web.default.svc.cluster.local/echo?text=long"]).await?.ok()?;
@@ -149,7 +151,8 @@ fn after_a_reboot_everything_returns_by_itself() {
         let pod = ["get", "pod", "-l", "app=web", "--field-selector=status.phase=Running", "-o", "name"];
         kubectl().until(&pod, lab.timeouts().seconds(20), text).await?;
         let client = node.pod("client", &["sleep"]).await?;
-        let address = client.exec(&["resolve", "kubernetes"]).await?.ok()?;
+        // The DNS may be one that just starts: what Kubernetes says of pods is older than the kubelet's first look.
+        let address = client.exec_until(&["resolve", "kubernetes"], lab.timeouts().seconds(20)).await?;
         ensure!(address == "10.96.0.1\n", "{address:?}");
         Ok(())
     });

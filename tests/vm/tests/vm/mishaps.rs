@@ -12,7 +12,7 @@ use corten_client::{Client, Options};
 use corten_image::variant::Variant;
 use corten_lab::writelog::Log;
 use corten_lab::{BadSector, Boot, Bus, Cache, DiskSpec, Medium, Source};
-use corten_vm_tests::{Lab, TestNode, rotating, vm_test, vm_test_in_turn};
+use corten_vm_tests::{Lab, TestNode, rotating_in_turn, vm_test, vm_test_in_turn};
 use installer::device::SectorSize;
 use installer::{entry, esp};
 
@@ -189,7 +189,7 @@ fn a_clock_that_is_years_off_is_put_right_where_it_can_be_and_named_where_not() 
 
 #[test]
 fn a_machine_whose_medium_is_taken_out_answers_and_says_what_it_lacks() {
-    vm_test_in_turn(0, async |lab| {
+    vm_test_in_turn(3, async |lab| {
         let (node, fingerprint) = lab.iso_node(&lab.options("ejected")).await?;
         let deadline = tokio::time::Instant::now() + lab.timeouts().seconds(20);
         while !node.insecure(&fingerprint, &["dmesg"]).await?.stdout.contains("kept in memory") {
@@ -276,8 +276,8 @@ async fn is_not_taken(node: &TestNode, fingerprint: &str, selector: &str) -> Res
 
 #[test]
 fn a_machine_is_installed_to_each_kind_of_disk() {
-    vm_test(async |lab| {
-        for (name, bus, sector_size, selector) in rotating(&KINDS, 1) {
+    vm_test_in_turn(2, async |lab| {
+        for (name, bus, sector_size, selector) in rotating_in_turn(&KINDS, 1) {
             let mut options = lab.options(name);
             (options.disk.bus, options.disk.sector_size) = (bus, sector_size);
             options.disk.source = used(lab)?;

@@ -125,7 +125,7 @@ fn a_reset_erases_what_it_names_in_the_way_that_it_names_and_leaves_the_rest() {
 
 #[test]
 fn from_a_medium_the_installed_system_beside_it_is_erased_as_a_whole_only() {
-    vm_test_in_turn(1, async |lab| {
+    vm_test_in_turn(3, async |lab| {
         let mut options = lab.options("erased");
         options.medium = Some(Medium { first: true, ..Medium::cdrom(&lab.image().iso()?) });
         (options.boot, options.maintenance) = (Boot::Firmware, true);

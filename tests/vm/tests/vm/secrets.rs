@@ -1,6 +1,7 @@
 //! What must not be readable, and what must not be done twice.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use anyhow::{Context as _, Result, ensure};
 use corten_constants::ports;
@@ -11,6 +12,7 @@ use rustls::{ClientConfig, RootCertStore};
 use serde_json::Value;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpStream;
+use tokio::time::{Instant, sleep};
 use tokio_rustls::TlsConnector;
 
 #[test]
@@ -54,7 +56,15 @@ async fn is_audited(pod: &Pod, name: &str, values: &[&str]) -> Result<()> {
 fn without_a_certificate_kubernetes_answers_health_and_nothing_else() {
     vm_test(async |lab| {
         let node = lab.ready_node().await?;
-        ensure!(get(&node, "/readyz").await? == (200, "ok".to_owned()));
+        let deadline = Instant::now() + lab.timeouts().seconds(20);
+        while get(&node, "/readyz").await.ok() != Some((200, "ok".to_owned())) {
+            ensure!(
+                Instant::now() < deadline,
+                "the API server is not ready: {:?}",
+                get(&node, "/readyz").await
+            );
+            sleep(Duration::from_millis(500)).await;
+        }
         for path in ["/api", "/version", "/apis", "/metrics", "/api/v1/namespaces/kube-system/secrets"] {
             let (status, body) = get(&node, path).await?;
             ensure!(status == 401, "{path} answers {status} to anybody: {body}");
@@ -102,7 +112,7 @@ fn a_second_bootstrap_is_refused_and_changes_nothing() {
     vm_test(async |lab| {
         let node = lab.ready_node().await?;
         node.osctl().run(&["bootstrap"]).await?.fails(8, &["already"])?;
-        node.osctl().ok(&["health"]).await?;
-        Ok(())
+        let wait = format!("--wait={}s", lab.timeouts().seconds(20).as_secs());
+        node.osctl().ok(&["health", &wait]).await.map(drop)
     });
 }

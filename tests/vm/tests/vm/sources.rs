@@ -115,7 +115,7 @@ fn a_node_that_fetches_a_version_goes_on_where_the_server_broke_off() {
 
 #[test]
 fn a_file_goes_on_where_its_sender_died_and_has_one_sender_at_a_time() {
-    vm_test_in_turn(0, async |lab| {
+    vm_test_in_turn(2, async |lab| {
         let node = lab.fresh_node().await?;
         let next = further(lab, "next")?;
         let path = bundle(lab, "next", &next)?;

@@ -106,7 +106,7 @@ fn a_version_that_does_not_work_goes_away_by_itself() {
 
 #[test]
 fn a_bundle_that_is_no_update_for_this_node_is_refused_before_anything_is_written() {
-    vm_test_in_turn(0, async |lab| {
+    vm_test_in_turn(2, async |lab| {
         let node = lab.ready_node().await?;
         let next = further(lab, "next")?;
         let whole = next.bundle(&key(lab)?)?;
@@ -163,7 +163,7 @@ fn a_bundle_that_is_no_update_for_this_node_is_refused_before_anything_is_writte
 
 #[test]
 fn a_byte_that_changed_in_the_new_slot_ends_in_the_old_one() {
-    vm_test_in_turn(1, async |lab| {
+    vm_test_in_turn(3, async |lab| {
         let node = lab.ready_node().await?;
         let old = node.version().await?;
         let next = further(lab, "next")?;
