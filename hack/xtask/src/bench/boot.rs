@@ -64,9 +64,7 @@ impl Samples {
 /// What is looked at beyond the boot itself.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Extent {
-    /// Boot and power off.
-    Boot,
-    /// A pod, a reboot.
+    /// A boot, a pod, a reboot, and power off.
     Life,
     /// Also memory and processes at rest, and osctl.
     Rest,
@@ -78,7 +76,7 @@ pub(super) fn direct(built: &Artifacts, boots: usize) -> Result<Section> {
     boot("direct", "Boot in QEMU, kernel loaded directly", Boot::Direct, built, boots, extent)
 }
 
-/// Through the firmware: the boot, and power off.
+/// Through the firmware: all but what the way of booting does not change.
 pub(super) fn firmware(built: &Artifacts, boots: usize) -> Result<Section> {
     boot(
         "firmware",
@@ -86,7 +84,7 @@ pub(super) fn firmware(built: &Artifacts, boots: usize) -> Result<Section> {
         Boot::Firmware,
         built,
         boots,
-        |_| Extent::Boot,
+        |_| Extent::Life,
     )
 }
 
@@ -162,21 +160,19 @@ async fn life(guest: &Guest, tools: &Tools, extent: Extent, samples: &mut Sample
             OSCTL_TARGET_MS,
         )?);
     }
-    if extent != Extent::Boot {
-        let begun = guest.elapsed();
-        guest.first_pod(tools).await.context("start a pod")?;
-        let took = guest.elapsed() - begun;
-        samples.add("from then on: image imported, first pod running", took.as_secs_f64(), None);
-        let took = guest.reboot(&boot_id).await.context("reboot")?;
-        samples.add("reboot, from the request until Ready again", took.as_secs_f64(), None);
-        let ready = guest.timeline().await?.into_iter().find(|(name, _)| name == "node-ready");
-        if let Some((_, ready)) = ready {
-            samples.add(
-                "node Ready after a reboot, since power on as above",
-                (kernel + ready).as_secs_f64(),
-                Some(42.0),
-            );
-        }
+    let begun = guest.elapsed();
+    guest.first_pod(tools).await.context("start a pod")?;
+    let took = guest.elapsed() - begun;
+    samples.add("from then on: image imported, first pod running", took.as_secs_f64(), None);
+    let took = guest.reboot(&boot_id).await.context("reboot")?;
+    samples.add("reboot, from the request until Ready again", took.as_secs_f64(), None);
+    let ready = guest.timeline().await?.into_iter().find(|(name, _)| name == "node-ready");
+    if let Some((_, ready)) = ready {
+        samples.add(
+            "node Ready after a reboot, since power on as above",
+            (kernel + ready).as_secs_f64(),
+            Some(42.0),
+        );
     }
     let cpu = guest.cpu_time();
     let off = guest.power_off().await.context("power off")?;
