@@ -36,6 +36,16 @@ pub enum TableError {
     /// A partition that ends before or behind the disk, or between two sectors.
     #[error("partition {0} does not lie in whole sectors of the disk")]
     Place(u32),
+    /// A partition that is there already.
+    #[error("partition {number} ({label}) is where {wanted} would go")]
+    Taken {
+        /// What would go there.
+        wanted: &'static str,
+        /// Number of what is there.
+        number: u32,
+        /// Its label.
+        label: String,
+    },
     /// Sectors that we cannot handle.
     #[error(transparent)]
     SectorSize(#[from] SectorSizeError),
@@ -120,6 +130,22 @@ impl Table {
         self.check(device)?;
         self.write_backup(device)?;
         self.write_primary(device)
+    }
+
+    /// What is erased for a new partition must be nobody's.
+    fn has_room_for(&self, extent: &Extent) -> Result<(), TableError> {
+        let (start, end) = (extent.start, extent.start + extent.length);
+        let taken = |partition: &&Partition| {
+            partition.number == extent.number || (partition.start < end && start < partition.range().end)
+        };
+        match self.partitions.iter().find(taken) {
+            None => Ok(()),
+            Some(other) => Err(TableError::Taken {
+                wanted: extent.spec.label,
+                number: other.number,
+                label: other.label.clone(),
+            }),
+        }
     }
 
     fn check<D: Device + ?Sized>(&self, device: &D) -> Result<(), TableError> {
@@ -251,13 +277,16 @@ pub fn change<D: Device + ?Sized>(
 /// When they do not fit, or the disk fails.
 pub fn add(disk: File, sector_size: u64, extents: &[Extent]) -> Result<(), TableError> {
     let disk = open(disk, sector_size)?;
+    let table = Table::read(&disk)?.ok_or(TableError::NoTable)?;
+    for extent in extents {
+        table.has_room_for(extent)?;
+    }
     for extent in extents {
         erase(&disk, extent).map_err(failed("erase free space of"))?;
     }
     disk.sync().map_err(failed("write to"))?;
     change(&disk, |table| {
         for extent in extents {
-            table.partitions.retain(|partition| partition.number != extent.number);
             table.partitions.push(Partition::new(extent, Uuid::new_v4()));
         }
         Ok(())

@@ -91,9 +91,10 @@ pub async fn erase(plan: WipePlan) {
     wipe::Wipe::prepare(plan).await.run().await;
 }
 
-/// Goes on with what a shutdown began to erase and did not end.
-pub async fn erase_partition(device: &Utf8Path, label: &str) {
-    wipe::Wipe::of_partition(device, label).await.run_unlocked().await;
+/// Goes on with what a shutdown began to erase and did not end. Tells whether it is over: on a disk that hangs, something
+/// may still be erased later.
+pub async fn erase_partition(device: &Utf8Path, label: &str) -> bool {
+    wipe::Wipe::of_partition(device, label).await.run_unlocked().await
 }
 
 fn ending(action: PowerAction) -> Ending {

@@ -2,9 +2,11 @@
 
 use std::fs::File;
 use std::os::unix::fs::FileExt;
+use std::time::Duration;
 
 use camino::{Utf8Path, Utf8PathBuf};
-use corten_sys::block::{self, Disk, gpt};
+use corten_sys::block::gpt::Reader;
+use corten_sys::block::{self, Disk};
 use corten_sys::dm::{DeviceMapper, OnCorruption, Verity};
 use corten_sys::mount::{Flags, Mount};
 
@@ -16,6 +18,8 @@ use crate::boot::cmdline::RootHash;
 /// Where the root is mounted until it becomes `/`.
 pub(super) const SYSROOT: &str = "/sysroot";
 const NAME: &str = "root";
+/// How long the search waits for the slowest disk before it takes what the others say.
+const PATIENCE: Duration = Duration::from_secs(2);
 
 /// A partition with a root image.
 pub(super) struct Found {
@@ -36,8 +40,8 @@ impl Found {
 
 /// Looks until the partition is there.
 pub(super) fn find(hash: &RootHash, search: &Search<'_>) -> Result<Found, InitramfsError> {
-    let uuid = hash.partition_uuid();
-    search.run(|| look(&uuid)).map_err(|late| InitramfsError::NoRoot {
+    let (uuid, reader) = (hash.partition_uuid(), Reader::default());
+    search.run(|| look(&uuid, &reader)).map_err(|late| InitramfsError::NoRoot {
         uuid,
         seconds: late.seconds,
         seen: late.seen,
@@ -45,10 +49,11 @@ pub(super) fn find(hash: &RootHash, search: &Search<'_>) -> Result<Found, Initra
 }
 
 /// The partition, if the kernel knows it too, or a summary of what there is.
-fn look(uuid: &str) -> Look<Found> {
-    let mut seen = Vec::new();
-    for disk in block::disks() {
-        let partitions = match gpt::read(&disk.path, disk.sector_size) {
+fn look(uuid: &str, reader: &Reader) -> Look<Found> {
+    let (mut seen, disks) = (Vec::new(), block::disks());
+    let tables = reader.read(&disks, PATIENCE);
+    for (disk, table) in disks.into_iter().zip(tables) {
+        let partitions = match table {
             Ok(partitions) => partitions,
             Err(error) => {
                 seen.push(error.to_string());

@@ -2,27 +2,53 @@
 //!
 //! Only looks: nothing here writes.
 
+use std::time::Duration;
+
 use corten_resources::block::{DiskStatus, PartitionStatus};
-use corten_sys::block::gpt::{self, Partition};
+use corten_sys::block::gpt::{GptError, Partition, Reader};
 use corten_sys::block::{self, Disk};
 use installer::content::{self, Content};
 use installer::device;
 
-/// A disk with its table; no table is an empty list.
+use crate::errors::chain;
+
+/// How long a disk may take for its table.
+const PATIENCE: Duration = Duration::from_secs(10);
+
+/// A disk with its table; no table is an empty list, and so is one that could not be read.
 #[derive(Debug, Clone)]
 pub(super) struct Found {
     pub(super) disk: Disk,
     pub(super) partitions: Vec<Partition>,
+    /// Why nothing can be read from it.
+    pub(super) failure: Option<String>,
+}
+
+impl Found {
+    fn new(disk: Disk, table: Result<Vec<Partition>, GptError>) -> Self {
+        let (partitions, failure) = match table {
+            Ok(partitions) => (partitions, None),
+            Err(GptError::Invalid { .. }) => (Vec::new(), None),
+            Err(error) => (Vec::new(), Some(chain(&error))),
+        };
+        Self { disk, partitions, failure }
+    }
+
+    /// What is on it, in words. One that hangs is not asked again.
+    pub(super) fn content(&self) -> String {
+        match self.failure.clone() {
+            Some(failure) => Content::Unreadable(failure),
+            None => content(&self.disk),
+        }
+        .to_string()
+    }
 }
 
 /// Every disk.
-pub(super) fn find() -> Vec<Found> {
-    block::disks().into_iter().map(look).collect()
-}
-
-fn look(disk: Disk) -> Found {
-    let partitions = gpt::read(&disk.path, disk.sector_size).unwrap_or_default();
-    Found { disk, partitions }
+pub(super) fn find(reader: &Reader) -> Vec<Found> {
+    let disks = block::disks();
+    let tables = reader.read(&disks, PATIENCE);
+    disks.into_iter().zip(tables).map(|(disk, table)| Found::new(disk, table)).collect()
 }
 
 /// What is on it, as an installation sees it.
@@ -87,10 +113,21 @@ mod tests {
     }
 
     #[test]
+    fn a_disk_that_cannot_be_read_is_not_taken_for_an_empty_one() {
+        let silent = Err(GptError::Silent { device: "/dev/sda".into() });
+        let found = Found::new(Disk::default(), silent);
+        assert!(found.content().contains("/dev/sda does not answer"), "{}", found.content());
+        assert_eq!(
+            Found::new(Disk::default(), Err(GptError::Invalid { device: String::new() })).failure,
+            None
+        );
+    }
+
+    #[test]
     fn facts_of_the_disk_are_not_lost_on_the_way() {
         let disk =
             Disk { wwid: "w".into(), ids: vec!["virtio-a".into()], removable: true, ..Disk::default() };
-        let found = Found { disk, partitions: vec![partition("A")] };
+        let found = Found::new(disk, Ok(vec![partition("A")]));
         let status = status(&found, "gpt".into(), true);
         assert_eq!((status.wwid.as_str(), status.removable, status.system), ("w", true, true));
         assert_eq!((status.ids.len(), status.partitions[0].label.as_str()), (1, "A"));

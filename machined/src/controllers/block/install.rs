@@ -5,7 +5,7 @@ use std::io;
 
 use camino::{Utf8Path, Utf8PathBuf};
 use corten_constants::labels;
-use corten_sys::block::{self, Disk, gpt};
+use corten_sys::block::{self, Disk};
 use corten_sys::mount::{Flags, Mount};
 use corten_sys::process::Reaper;
 
@@ -35,9 +35,7 @@ pub enum FreshError {
 pub fn announce_all(disk: Disk) -> Result<Utf8PathBuf, FreshError> {
     let path = disk.path.clone();
     block::reread_partitions(&disk).map_err(|source| FreshError::Reread(path.clone(), source))?;
-    let partitions =
-        gpt::read(&disk.path, disk.sector_size).map_err(|error| FreshError::Table(error.to_string()))?;
-    let Found { disk, partitions } = complete(Found { disk, partitions }).map_err(FreshError::Table)?;
+    let Found { disk, partitions, .. } = complete(disk).map_err(FreshError::Table)?;
     let state = partitions.iter().find(|partition| partition.label == labels::STATE);
     Ok(block::partition_node(&disk, state.ok_or(FreshError::NoState(path))?.number))
 }

@@ -60,6 +60,14 @@ mod tests {
                 missing.iter().map(|e| (e.number, e.spec.label, e.start, e.length)).collect();
             assert_eq!(new, wanted);
             assert_eq!(plan::partitions(size, &after), Ok(Vec::new()));
+            // Whoever believes that they are missing must not erase them.
+            let file = File::options().read(true).write(true).open(&path).unwrap();
+            file.write_all_at(&[7; 512], missing[0].start).unwrap();
+            let again = add(&path, bytes, &missing).unwrap_err().to_string();
+            assert!(again.contains("is where STATE would go"), "{again}");
+            let mut bytes_of_state = [0; 512];
+            file.read_exact_at(&mut bytes_of_state, missing[0].start).unwrap();
+            assert_eq!(bytes_of_state, [7; 512]);
             // The backup is at the new end, and is enough by itself.
             File::options().write(true).open(&path).unwrap().write_all_at(&[0; 512], bytes).unwrap();
             assert_eq!(reader::read(&path, bytes).unwrap(), after);

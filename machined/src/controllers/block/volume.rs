@@ -103,7 +103,10 @@ pub async fn bring_up(
                 tell(VolumePhase::Formatting);
                 if step == Step::Erase {
                     info!(volume = volume.label, %device, "a reset was cut off: erasing the rest");
-                    crate::shutdown::erase_partition(device, volume.label).await;
+                    if !crate::shutdown::erase_partition(device, volume.label).await {
+                        let reason = "the disk does not end what a reset began to erase".to_owned();
+                        return Err(VolumeError::Refused { device: device.to_string(), reason });
+                    }
                 }
                 filesystem::format(reaper, device, volume.label).await.map_err(on(device))?;
                 info!(volume = volume.label, %device, "formatted");

@@ -5,13 +5,15 @@
 //! is written to.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 use std::time::Duration;
 
 use corten_constants::{labels, paths};
 use corten_controller::{BoxError, Context, Controller, Next};
 use corten_resources::block::{DiskStatus, MountStatus, VolumePhase, VolumeStatus};
 use corten_store::Kind as _;
-use corten_sys::block::{self, gpt};
+use corten_sys::block::gpt::{self, Reader};
+use corten_sys::block::{self, Disk};
 use corten_sys::mount;
 use corten_sys::process::Reaper;
 use tracing::info;
@@ -36,12 +38,13 @@ pub struct Volumes {
     reaper: Reaper,
     timeline: Timeline,
     started_from: StartedFrom,
+    reader: Arc<Reader>,
 }
 
 impl Volumes {
     /// When it is not known which disk the root is on, it is the one with our root slots.
     pub fn new(reaper: Reaper, timeline: Timeline, started_from: StartedFrom) -> Self {
-        Self { reaper, timeline, started_from }
+        Self { reaper, timeline, started_from, reader: Arc::default() }
     }
 
     async fn bring_up_all(&self, ctx: &Context, system: &Found) -> Result<(), BoxError> {
@@ -99,7 +102,7 @@ impl Volumes {
 
     async fn tell_of_disks(&self, ctx: &Context, found: Vec<Found>) -> Result<(), BoxError> {
         let looked = tokio::task::spawn_blocking(|| {
-            let with_content = found.into_iter().map(|one| (disks::content(&one.disk).to_string(), one));
+            let with_content = found.into_iter().map(|one| (one.content(), one));
             with_content.collect::<Vec<_>>()
         });
         let status = |(content, one): (String, Found)| {
@@ -131,7 +134,8 @@ impl Controller for Volumes {
     }
 
     async fn reconcile(&mut self, ctx: &Context) -> Result<Next, BoxError> {
-        let mut found = tokio::task::spawn_blocking(disks::find).await?;
+        let reader = Arc::clone(&self.reader);
+        let mut found = tokio::task::spawn_blocking(move || disks::find(&reader)).await?;
         if self.started_from.medium.is_some() {
             // An installed system may be on the disks, or anything else: they are looked at, and nothing more. The
             // machine's identity is on none of them, and lasts until the reboot.
@@ -140,8 +144,8 @@ impl Controller for Volumes {
         }
         if let Some(system) = found.iter_mut().find(|found| self.is_system(found)) {
             match tokio::task::spawn_blocking({
-                let system = system.clone();
-                move || complete(system)
+                let disk = system.disk.clone();
+                move || complete(disk)
             })
             .await?
             {
@@ -172,8 +176,9 @@ fn announce(ctx: &Context, volume: &Volume, message: &str) {
 }
 
 /// Adds what the system disk lacks, in the table and in the kernel.
-pub(super) fn complete(system: Found) -> Result<Found, String> {
-    let Found { disk, partitions } = system;
+pub(super) fn complete(disk: Disk) -> Result<Found, String> {
+    // A disk that could not be read would look as if it lacked everything.
+    let partitions = gpt::read(&disk.path, disk.sector_size).map_err(|error| chain(&error))?;
     let missing = plan::partitions(disk.size, &partitions).map_err(|error| chain(&error))?;
     if !missing.is_empty() {
         table::add(&disk.path, disk.sector_size, &missing).map_err(|error| chain(&error))?;
@@ -185,7 +190,7 @@ pub(super) fn complete(system: Found) -> Result<Found, String> {
                 .map_err(|error| format!("tell the kernel about partition {}: {error}", partition.label))?;
         }
     }
-    Ok(Found { disk, partitions })
+    Ok(Found { disk, partitions, failure: None })
 }
 
 fn volume_status(volume: &Volume, phase: VolumePhase, message: &str) -> VolumeStatus {

@@ -87,6 +87,10 @@ pub(super) fn erase(
     match way {
         Way::Discard | Way::DiscardAndCheck => {
             disk.discard(range.clone()).map_err(|error| EraseError::Disk("discard", error))?;
+            // By now there may be something else on it.
+            if !go_on(0) {
+                return Err(EraseError::GivenUp);
+            }
             if way == Way::DiscardAndCheck {
                 check(disk, &range)?;
             }
@@ -229,8 +233,10 @@ mod tests {
 
     #[test]
     fn writing_ends_when_nobody_waits() {
-        let error = erase(&Memory::new(false, false), RANGE, Way::Zeros, |_| false).unwrap_err();
-        assert!(matches!(error, EraseError::GivenUp), "{error}");
+        for way in [Way::Zeros, Way::Discard] {
+            let error = erase(&Memory::new(true, true), RANGE, way, |_| false).unwrap_err();
+            assert!(matches!(error, EraseError::GivenUp), "{error}");
+        }
     }
 
     #[test]

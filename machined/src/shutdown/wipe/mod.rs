@@ -15,7 +15,7 @@ use std::cell::Cell;
 use std::fs::File;
 use std::io;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::time::Duration;
 
 use camino::{Utf8Path, Utf8PathBuf};
@@ -28,12 +28,15 @@ use crate::controllers::block::marker;
 use crate::errors::chain;
 use crate::node::{WipeMethod, WipePlan};
 use erase::EraseError;
-use plan::{Target, Way};
+use plan::{STALL, Target, Way};
 
 /// To read the partition table.
 const LOOK: Duration = Duration::from_secs(10);
 /// Between two lines on the console.
 const TELL: u64 = 4 << 30;
+
+/// Threads that have not come back. One that hangs in the kernel may still write when it does.
+static AT_WORK: AtomicUsize = AtomicUsize::new(0);
 
 /// A wipe that is ready to run.
 #[derive(Debug)]
@@ -83,14 +86,15 @@ impl Wipe {
         if let Err(error) = corten_sys::memory::lock_all() {
             warn!(%error, "the memory of machined is not locked");
         }
-        self.run_unlocked().await;
+        let _over = self.run_unlocked().await;
     }
 
-    /// The same, while the root image stays.
-    pub(super) async fn run_unlocked(self) {
+    /// The same, while the root image stays. Tells whether nothing writes to the disk any more.
+    pub(super) async fn run_unlocked(self) -> bool {
         for target in &self.targets {
             self.erase(target).await;
         }
+        AT_WORK.load(Ordering::Relaxed) == 0
     }
 
     async fn erase(&self, target: &Target) {
@@ -115,24 +119,44 @@ impl Wipe {
             None => (LOOK, "as to be erased"),
             Some(way) => (way.deadline(length), way.words()),
         };
-        let abandoned = Arc::new(AtomicBool::new(false));
+        let seen = Arc::new(Seen::default());
         let work = {
             let (device, target) = (self.device.clone(), target.clone());
-            let abandoned = Arc::clone(&abandoned);
-            move || work(&device, &target, way, &abandoned)
+            let seen = Arc::clone(&seen);
+            move || work(&device, &target, way, &seen)
         };
-        let outcome = on_thread(limit, work).await;
-        abandoned.store(true, Ordering::Relaxed);
-        match outcome {
-            Some(Ok(())) => true,
-            Some(Err(error)) => {
-                say(&format!("corten: {} {what}: {}", target.name, chain(&error)));
-                false
-            }
-            None => {
-                let seconds = limit.as_secs();
-                say(&format!("corten: {} {what} takes longer than {seconds} s and is left", target.name));
-                false
+        let outcome = tokio::select! {
+            outcome = on_thread(limit, work) => outcome.ok_or_else(|| format!("takes longer than {} s", limit.as_secs())),
+            () = seen.stall(STALL), if way == Some(Way::Zeros) => Err("makes no progress".to_owned()),
+        };
+        seen.abandoned.store(true, Ordering::Relaxed);
+        let failed = match outcome {
+            Ok(Ok(())) => return true,
+            Ok(Err(error)) => format!("{what}: {}", chain(&error)),
+            Err(slow) => format!("{what} {slow} and is left"),
+        };
+        say(&format!("corten: {} {failed}", target.name));
+        false
+    }
+}
+
+/// What a thread that erases and whoever waits for it tell each other.
+#[derive(Debug, Default)]
+struct Seen {
+    /// Nobody waits any more.
+    abandoned: AtomicBool,
+    /// Bytes that are erased.
+    done: AtomicU64,
+}
+
+impl Seen {
+    /// Ends when nothing was done for so long.
+    async fn stall(&self, limit: Duration) {
+        loop {
+            let before = self.done.load(Ordering::Relaxed);
+            tokio::time::sleep(limit).await;
+            if self.done.load(Ordering::Relaxed) == before {
+                return;
             }
         }
     }
@@ -145,12 +169,7 @@ fn look(plan: &WipePlan) -> io::Result<Vec<Target>> {
     if targets.is_empty() { Err(io::Error::other("what was asked for is not on it")) } else { Ok(targets) }
 }
 
-fn work(
-    device: &Utf8PathBuf,
-    target: &Target,
-    way: Option<Way>,
-    abandoned: &AtomicBool,
-) -> Result<(), EraseError> {
+fn work(device: &Utf8PathBuf, target: &Target, way: Option<Way>, seen: &Seen) -> Result<(), EraseError> {
     let open = File::options().read(true).write(true).open(device);
     let disk = open.map_err(|error| EraseError::Disk("open", error))?;
     let Some(way) = way else {
@@ -163,7 +182,8 @@ fn work(
             told.set(done);
             say(&format!("corten: erasing {}: {} %", target.name, done * 100 / length.max(1)));
         }
-        !abandoned.load(Ordering::Relaxed)
+        seen.done.store(done, Ordering::Relaxed);
+        !seen.abandoned.load(Ordering::Relaxed)
     };
     // The mark goes last, so that a power cut at any time leaves either the mark or nothing at all.
     let body = if target.marked && way == Way::Zeros {
@@ -184,9 +204,33 @@ async fn on_thread<T: Send + 'static>(
     work: impl FnOnce() -> T + Send + 'static,
 ) -> Option<T> {
     let (done, finished) = tokio::sync::oneshot::channel();
+    AT_WORK.fetch_add(1, Ordering::Relaxed);
     let started = std::thread::Builder::new().name("wipe".into()).spawn(move || {
-        let _ = done.send(work());
+        let result = work();
+        AT_WORK.fetch_sub(1, Ordering::Relaxed);
+        let _ = done.send(result); // nobody may be waiting any more
     });
     started.ok()?;
     timeout(limit, finished).await.ok()?.ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test(start_paused = true)]
+    async fn a_disk_that_hangs_is_given_up_long_before_all_of_it_could_be_written() {
+        let seen = Arc::new(Seen::default());
+        let works = Arc::clone(&seen);
+        let worker = tokio::spawn(async move {
+            for _ in 0..10 {
+                tokio::time::sleep(STALL / 2).await;
+                works.done.fetch_add(1, Ordering::Relaxed);
+            }
+        });
+        let begin = tokio::time::Instant::now();
+        seen.stall(STALL).await;
+        assert!(worker.is_finished(), "one that makes progress is not given up");
+        assert!(begin.elapsed() <= STALL * 7);
+    }
 }

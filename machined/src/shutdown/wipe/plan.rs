@@ -16,6 +16,8 @@ const HEADER: u64 = 4 << 20;
 const TRAILER: u64 = 1 << 20;
 /// A device that is slower than this is taken for one that hangs.
 const SLOWEST_PER_SECOND: u64 = 20 << 20;
+/// So long, not even one piece of zeros takes.
+pub(in crate::shutdown) const STALL: Duration = Duration::from_secs(60);
 /// Beside the time for the bytes.
 const START: Duration = Duration::from_secs(20);
 /// Discarding does not depend much on the size.

@@ -3,11 +3,15 @@
 //! The primary table is believed when its checksums hold, else the backup at the end of the disk. Writing is the
 //! installer's work.
 
+mod many;
+
 use std::fs::File;
 use std::io;
 use std::os::unix::fs::FileExt;
 
 use camino::Utf8Path;
+
+pub use many::Reader;
 
 /// Why a table could not be read.
 #[derive(Debug, thiserror::Error)]
@@ -19,6 +23,12 @@ pub enum GptError {
         device: String,
         /// Cause.
         source: io::Error,
+    },
+    /// The device hangs, or takes its time.
+    #[error("{device} does not answer")]
+    Silent {
+        /// Device node.
+        device: String,
     },
     /// Neither copy of the table is valid.
     #[error("{device} has no valid partition table")]
@@ -51,12 +61,15 @@ pub fn read(path: &Utf8Path, sector_size: u64) -> Result<Vec<Partition>, GptErro
     let file = File::open(path).map_err(failed)?;
     let sectors = super::size(&file).map_err(failed)? / sector_size;
     // A disk that grew has its backup somewhere inside; the primary one is then the only hope, and enough.
+    let mut unreadable = None;
     for header in [1, sectors.saturating_sub(1)] {
-        if let Some(partitions) = read_at(&file, header, sector_size).map_err(failed)? {
-            return Ok(partitions);
+        match read_at(&file, header, sector_size) {
+            Ok(Some(partitions)) => return Ok(partitions),
+            Ok(None) => {}
+            Err(error) => unreadable = Some(error),
         }
     }
-    Err(GptError::Invalid { device: path.to_string() })
+    Err(unreadable.map_or_else(|| GptError::Invalid { device: path.to_string() }, failed))
 }
 
 fn read_at(file: &File, header_sector: u64, sector_size: u64) -> io::Result<Option<Vec<Partition>>> {
