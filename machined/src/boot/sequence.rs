@@ -10,6 +10,7 @@ use corten_sys::cgroup::{Cgroup, CgroupError};
 use corten_sys::mount::{self, MountError};
 use corten_sys::process::Resource;
 use corten_sys::{kmsg, reboot, system};
+use procfs::Current as _;
 
 use super::cmdline::Cmdline;
 use super::fatal::note;
@@ -120,6 +121,7 @@ pub fn phases() -> Vec<Phase> {
         phase("clock", GoOn, |_| Ok(set_clock()?)),
         phase("resource limits", GoOn, |_| Ok(raise_limits()?)),
         phase("sysctls", GoOn, set_early_sysctls),
+        phase("memory reserve", GoOn, |_| limit_reserve()),
         phase("Ctrl-Alt-Del", GoOn, |_| Ok(reboot::ctrl_alt_del_to_init()?)),
     ]
 }
@@ -219,6 +221,12 @@ fn raise_limits() -> std::io::Result<()> {
 fn set_early_sysctls(_: &mut Early) -> Result<(), BoxError> {
     apply_sysctls(sysctls::EARLY);
     Ok(())
+}
+
+fn limit_reserve() -> Result<(), BoxError> {
+    let total = procfs::Meminfo::current()?.mem_total >> 10;
+    let reserve = sysctls::smaller_reserve(total, system::sysctl(sysctls::RESERVE)?.parse()?);
+    reserve.map_or(Ok(()), |reserve| Ok(system::set_sysctl(sysctls::RESERVE, &reserve.to_string())?))
 }
 
 fn apply_sysctls(table: &[(&'static str, &str, &str)]) {

@@ -67,6 +67,18 @@ pub const AFTER_MODULES: &[(&str, &str, &str)] = &[
     ("net.netfilter.nf_conntrack_max", "262144", "kube-proxy does not have to"),
 ];
 
+/// What the kernel keeps free for itself.
+pub const RESERVE: &str = "vm.min_free_kbytes";
+/// This part of all memory is enough for that.
+const RESERVE_PART: u64 = 256;
+
+/// The reserve in KiB that a machine with `total` KiB gets, when the kernel's is larger. For huge pages it keeps 66 MiB and
+/// more free, however small the machine, and twice that counts as not available; here only programs get such pages that
+/// ask for them. `set_recommended_min_free_kbytes` in the kernel's `mm/khugepaged.c`.
+pub fn smaller_reserve(total: u64, current: u64) -> Option<u64> {
+    Some(total / RESERVE_PART).filter(|reserve| *reserve < current)
+}
+
 /// Applies a table; answers what could not be set.
 pub fn apply(table: &[(&'static str, &str, &str)]) -> Vec<(&'static str, io::Error)> {
     table.iter().filter_map(|(name, value, _)| Some((*name, set_sysctl(name, value).err()?))).collect()
@@ -100,6 +112,13 @@ mod tests {
         ] {
             assert_eq!(value(name), Some(expect), "{name}");
         }
+    }
+
+    #[test]
+    fn a_small_machine_keeps_less_free_and_a_large_one_what_the_kernel_chose() {
+        assert_eq!(smaller_reserve(4 << 20, 67_584), Some(16_384));
+        assert_eq!(smaller_reserve(64 << 20, 67_584), None);
+        assert_eq!(smaller_reserve(4 << 20, 8_192), None, "a kernel without huge pages");
     }
 
     #[test]

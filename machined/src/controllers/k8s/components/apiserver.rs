@@ -6,7 +6,9 @@ use corten_constants::{ids, ports};
 use corten_resources::runtime::{Directory, Probe, ServiceSpec};
 use serde_json::json;
 
-use super::{Component, File, command, first_in_line, flags, health, loopback, secret, unprivileged};
+use super::{
+    Component, File, command, first_in_line, flags, go_environment, health, loopback, secret, unprivileged,
+};
 use crate::controllers::k8s::inputs::Inputs;
 
 const NAME: &str = "kube-apiserver";
@@ -29,15 +31,10 @@ pub(super) fn kube_apiserver(inputs: &Inputs) -> Component {
         cgroup: first_in_line(),
         oom_score_adj: -997,
         stop_timeout_ms: 10_000,
-        environment: memory_saving(),
+        environment: go_environment(&[]),
         ..unprivileged(ids::KUBE_APISERVER)
     };
     Component::new(files, service, &inputs.secrets_digest(NAME))
-}
-
-/// Collects garbage twice as often as Go would: measured natively, 50 MB less for no CPU time that shows.
-fn memory_saving() -> std::collections::BTreeMap<String, String> {
-    [("GOGC".to_owned(), "50".to_owned())].into()
 }
 
 fn arguments(inputs: &Inputs) -> Vec<(&'static str, String)> {

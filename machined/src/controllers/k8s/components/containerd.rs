@@ -8,7 +8,7 @@ use std::{fs, io};
 use corten_constants::paths;
 use corten_resources::runtime::{Directory, Probe, ServiceSpec};
 
-use super::{Component, File, command, health};
+use super::{Component, File, command, go_environment, health};
 
 /// Name of the pause image, as the image build tags it.
 pub const SANDBOX_IMAGE: &str = concat!("corten.dev/pause:", env!("CARGO_PKG_VERSION"));
@@ -50,7 +50,7 @@ pub fn containerd(mirrors: &[Mirror]) -> Component {
             Directory { path: REGISTRIES.into(), mode: 0o755, uid: 0 },
             Directory { path: paths::CNI_CONF.into(), mode: 0o755, uid: 0 },
         ],
-        environment: [("PATH".to_owned(), "/usr/bin:/usr/sbin".to_owned())].into(),
+        environment: go_environment(&[("PATH", "/usr/bin:/usr/sbin")]),
         readiness: Some(probe.clone()),
         health: Some(health(probe, 10_000)),
         oom_score_adj: -999,

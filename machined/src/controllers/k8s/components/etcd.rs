@@ -5,7 +5,9 @@ use std::net::IpAddr;
 use corten_constants::{ids, paths, ports};
 use corten_resources::runtime::{Directory, Probe, ServiceSpec};
 
-use super::{Component, command, first_in_line, flags, health, loopback, secret, unprivileged};
+use super::{
+    Component, command, first_in_line, flags, go_environment, health, loopback, secret, unprivileged,
+};
 use crate::controllers::k8s::inputs::Inputs;
 
 /// The etcd member of this node.
@@ -47,6 +49,7 @@ pub(super) fn etcd(inputs: &Inputs) -> Component {
         directories: vec![Directory { path: paths::ETCD_DATA.into(), mode: 0o700, uid: ids::ETCD }],
         readiness: Some(probe.clone()),
         health: Some(health(probe, 10_000)),
+        environment: go_environment(&[]),
         cgroup: first_in_line(),
         oom_score_adj: -997,
         nice: Some(-5),

@@ -6,7 +6,7 @@ use corten_constants::ports;
 use corten_resources::runtime::{Directory, Probe, Requirement, ServiceSpec};
 use serde_json::json;
 
-use super::{Component, File, command, health, loopback, secret};
+use super::{Component, File, command, go_environment, health, loopback, secret};
 use crate::controllers::k8s::inputs::Inputs;
 
 const NAME: &str = "flanneld";
@@ -40,11 +40,7 @@ pub(super) fn flanneld(inputs: &Inputs) -> Component {
     }
     let service = ServiceSpec {
         command: command(NAME, args),
-        environment: [
-            ("NODE_NAME".to_owned(), inputs.node_name.clone()),
-            ("PATH".to_owned(), "/usr/bin".to_owned()),
-        ]
-        .into(),
+        environment: go_environment(&[("NODE_NAME", &inputs.node_name), ("PATH", "/usr/bin")]),
         directories: vec![Directory { path: "/run/flannel".into(), mode: 0o755, uid: 0 }],
         capabilities: Some(["CAP_NET_ADMIN", "CAP_NET_RAW", "CAP_DAC_OVERRIDE"].map(str::to_owned).to_vec()),
         no_new_privileges: true,

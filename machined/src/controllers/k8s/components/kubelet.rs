@@ -4,7 +4,7 @@ use corten_constants::{labels, paths, ports};
 use corten_resources::runtime::{Directory, Probe, Requirement, ServiceSpec};
 use serde_json::{Value, json};
 
-use super::{Component, File, command, health, loopback, secret};
+use super::{Component, File, command, go_environment, health, loopback, secret};
 use crate::controllers::k8s::inputs::Inputs;
 
 const NAME: &str = "kubelet";
@@ -28,7 +28,7 @@ pub(super) fn kubelet(inputs: &Inputs) -> Component {
     let probe = Probe::Http { address: loopback(ports::KUBELET_HEALTH), path: "/healthz".into() };
     let service = ServiceSpec {
         command: command(NAME, args),
-        environment: [("PATH".to_owned(), "/usr/bin:/usr/sbin".to_owned())].into(),
+        environment: go_environment(&[("PATH", "/usr/bin:/usr/sbin")]),
         requires: vec![Requirement::Path(paths::CONTAINERD_SOCKET.into())],
         directories: vec![
             Directory { path: "/var/lib/kubelet".into(), mode: 0o750, uid: 0 },

@@ -119,6 +119,7 @@ fn api_client(name: &str, uid: u32, port: u16, own: Vec<(&str, String)>, inputs:
         requires: vec![Requirement::Service("kube-apiserver".into())],
         readiness: Some(probe.clone()),
         health: Some(health(probe, 15_000)),
+        environment: go_environment(&[]),
         oom_score_adj: -997,
         stop_timeout_ms: 5_000,
         ..unprivileged(uid)
@@ -132,6 +133,13 @@ fn flags(ours: &[(&str, String)], overrides: &BTreeMap<String, String>) -> Vec<S
     kept.map(|(name, value)| format!("--{name}={value}"))
         .chain(overrides.iter().map(|(name, value)| format!("--{name}={value}")))
         .collect()
+}
+
+/// What a Go program finds in its environment. It collects garbage twice as often as it would by itself: on an idle control
+/// plane, that is 100 MiB less for no processor time that shows.
+fn go_environment(own: &[(&str, &str)]) -> BTreeMap<String, String> {
+    let all = [("GOGC", "50")].iter().chain(own);
+    all.map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect()
 }
 
 /// Everything else waits for these two, so they come first where the processors are short: while images are imported at

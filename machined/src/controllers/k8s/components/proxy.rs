@@ -4,7 +4,7 @@ use corten_constants::ports;
 use corten_resources::runtime::{Probe, Requirement, ServiceSpec};
 use serde_json::json;
 
-use super::{Component, File, command, health, loopback, secret};
+use super::{Component, File, command, go_environment, health, loopback, secret};
 use crate::controllers::k8s::inputs::Inputs;
 
 const NAME: &str = "kube-proxy";
@@ -34,7 +34,7 @@ pub(super) fn kube_proxy(inputs: &Inputs) -> Component {
     }
     let service = ServiceSpec {
         command: command(NAME, vec![format!("--config={CONFIG}")]),
-        environment: [("PATH".to_owned(), "/usr/bin:/usr/sbin".to_owned())].into(),
+        environment: go_environment(&[("PATH", "/usr/bin:/usr/sbin")]),
         capabilities: Some(capabilities()),
         no_new_privileges: true,
         requires,
