@@ -105,7 +105,7 @@ pub struct PowerRequest {
     pub wipe: Option<WipePlan>,
 }
 
-/// Takes the first request to go down; later ones join it, but a forced one still forces.
+/// Takes the first request to go down; later ones come too late.
 #[derive(Debug, Clone)]
 pub struct Power {
     request: watch::Sender<Option<PowerRequest>>,
@@ -120,16 +120,16 @@ impl Default for Power {
 }
 
 impl Power {
-    /// Asks for it; returns at once. The answer to whoever asked still arrives: apid lets open calls finish.
-    pub fn ask(&self, request: PowerRequest) {
-        self.request.send_modify(|current| match current {
-            Some(before) => {
-                before.force |= request.force;
-                before.wipe = before.wipe.take().or(request.wipe);
-            }
-            None => *current = Some(request),
+    /// Asks for it; returns at once, and tells whether it was the first request. The answer to whoever asked still arrives:
+    /// apid lets open calls finish.
+    pub fn ask(&self, request: PowerRequest) -> bool {
+        let first = self.request.send_if_modified(|current| {
+            let first = current.is_none();
+            current.get_or_insert(request);
+            first
         });
         self.asked.notify_one();
+        first
     }
 
     /// Waits until somebody asked. Any number may wait.
@@ -172,23 +172,13 @@ mod tests {
     use super::*;
 
     #[tokio::test]
-    async fn the_first_request_decides_the_way_and_a_later_one_can_force() {
+    async fn the_first_request_decides_and_a_later_one_is_told() {
         let power = Power::default();
-        power.ask(PowerRequest { action: PowerAction::Reboot, ..PowerRequest::default() });
-        power.ask(PowerRequest { action: PowerAction::PowerOff, force: true, wipe: None });
-        let asked = PowerRequest { action: PowerAction::Reboot, force: true, wipe: None };
-        assert_eq!(power.wait().await, asked);
-        assert_eq!(power.stage(), Some(MachineStage::Rebooting));
-    }
-
-    #[test]
-    fn what_is_to_be_erased_is_not_forgotten_over_a_reboot_that_came_first() {
-        let power = Power::default();
-        power.ask(PowerRequest::default());
         let wipe = Some(WipePlan { state: true, ..WipePlan::default() });
-        power.ask(PowerRequest { wipe: wipe.clone(), ..PowerRequest::default() });
-        power.ask(PowerRequest::default());
-        assert_eq!(power.current().and_then(|request| request.wipe), wipe);
+        let first = PowerRequest { wipe, ..PowerRequest::default() };
+        assert!(power.ask(first.clone()));
+        assert!(!power.ask(PowerRequest { action: PowerAction::PowerOff, force: true, wipe: None }));
+        assert_eq!(power.wait().await, first);
         assert_eq!(power.stage(), Some(MachineStage::Resetting));
     }
 

@@ -60,10 +60,15 @@ impl MetaFile {
         Ok(answer)
     }
 
-    /// Writes a map over whatever is there, damaged copies included; not over a newer format.
-    pub fn replace(&self, meta: &Meta) -> Result<(), MetaError> {
+    /// Begins with an empty map where both copies are damaged, since nothing could be written down any more. Tells
+    /// whether that was so.
+    pub fn mend(&self) -> Result<bool, MetaError> {
         let _writer = lock();
-        copies::write(&self.open()?, meta)
+        let file = self.open()?;
+        match copies::read(&file) {
+            Err(MetaError::Damaged { .. }) => copies::write(&file, &Meta::default()).map(|()| true),
+            other => other.map(|_| false),
+        }
     }
 }
 
@@ -130,11 +135,14 @@ mod tests {
     }
 
     #[test]
-    fn two_damaged_copies_can_be_replaced() {
+    fn two_damaged_copies_are_mended_and_others_stay() {
         let (_directory, file) = partition();
         std::fs::write(file.path(), vec![0xff; usize::try_from(PARTITION_SIZE).unwrap()]).unwrap();
         assert!(matches!(file.update(|_| Ok(())), Err(MetaError::Damaged { .. })));
-        file.replace(&Meta::default()).unwrap();
+        assert!(file.mend().unwrap());
         assert!(file.load().unwrap().is_empty());
+        file.update(|meta| meta.set_json("test.number", &7)).unwrap();
+        assert!(!file.mend().unwrap());
+        assert_eq!(file.load().unwrap().get_json::<u32>("test.number").unwrap(), Some(7));
     }
 }

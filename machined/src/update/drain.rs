@@ -11,7 +11,7 @@ use corten_store::Store;
 use k8s_openapi::api::core::v1::{Node, Pod};
 use kube::api::{EvictParams, ListParams, Patch, PatchParams};
 use kube::{Api, Client, ResourceExt as _};
-use tokio::time::{Instant, sleep};
+use tokio::time::{Instant, sleep, timeout};
 
 use crate::controllers::k8s::client;
 
@@ -19,6 +19,8 @@ use crate::controllers::k8s::client;
 const ANNOTATION: &str = "corten.dev/cordoned-for";
 /// For everything together.
 const DEADLINE: Duration = Duration::from_secs(180);
+/// After that, whatever is asked for is given up.
+const MARGIN: Duration = Duration::from_secs(30);
 /// Between two looks at the pods that are left.
 const LOOK: Duration = Duration::from_secs(2);
 
@@ -46,10 +48,12 @@ fn failed(doing: &'static str) -> impl Fn(kube::Error) -> DrainError {
 /// did not go.
 pub async fn empty(store: &Store, why: &str) -> Option<String> {
     let hostname = store.get::<HostnameStatus>(HostnameStatus::ID)?;
-    match drain(&hostname.spec.hostname, why).await {
-        Ok(0) => None,
-        Ok(left) => Some(format!("{left} pods did not leave in time and are stopped with the machine")),
-        Err(failure) => Some(format!("the node was not drained: {}", crate::errors::chain(&failure))),
+    // Each call has a limit of its own, but there may be hundreds of pods.
+    match timeout(DEADLINE + MARGIN, drain(&hostname.spec.hostname, why)).await {
+        Ok(Ok(0)) => None,
+        Ok(Ok(left)) => Some(format!("{left} pods did not leave in time and are stopped with the machine")),
+        Err(_) => Some("the node was not drained: the API server hardly answers".to_owned()),
+        Ok(Err(failure)) => Some(format!("the node was not drained: {}", crate::errors::chain(&failure))),
     }
 }
 

@@ -35,6 +35,14 @@ pub enum UpdateError {
     /// What was written is not what was meant.
     #[error("verify the written slot")]
     Verify(#[from] VerifyError),
+    /// Root and kernel image do not belong together.
+    #[error("the kernel image of the bundle asks for the root {named}, and its manifest names {meant}")]
+    OtherRoot {
+        /// By the kernel's command line.
+        named: String,
+        /// By the manifest.
+        meant: String,
+    },
     /// The table.
     #[error("name the slot in the partition table")]
     Table(#[from] TableError),

@@ -143,6 +143,11 @@ impl Esp {
         open.map_err(|source| file("open", INCOMING, source))
     }
 
+    /// The root that the kernel image that came in asks for; `None` when it is not there or names none.
+    pub fn incoming_root_hash(&self) -> Option<RootHash> {
+        root_hash(&self.dir().join(INCOMING))
+    }
+
     /// Makes the kernel image that came in an entry.
     ///
     /// # Errors

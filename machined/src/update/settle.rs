@@ -18,6 +18,11 @@ pub(super) fn settle(
 ) -> Result<Outcome, UpdateError> {
     let system = inner.system()?;
     let file = system.meta_file();
+    if file.mend()? {
+        tracing::warn!(
+            "both copies of META were damaged: what it knew of updates and of versions that failed is lost"
+        );
+    }
     let Some(pending) = file.load()?.record::<PendingUpdate>()? else { return Ok(Outcome::Nothing) };
     // What was begun in this boot has not been booted, and looks as if it had been given up.
     if inner.begun.load(Ordering::Acquire) {

@@ -31,11 +31,12 @@ pub(super) fn stage(
     let system = inner.system()?;
     let hash = RootHash::parse(&transfer.manifest.root_hash.to_string())?;
     transfer.finish()?;
+    let esp = Esp::mount(&system.esp)?;
+    is_of_root(&esp, &hash)?;
     inner.change_pending(|pending| pending.phase = Phase::Written)?;
     verify(&transfer.slot().device, &hash, &mut |done, total| report("verify", done, total))?;
     report("install", 0, 0);
     name_slot(&system, transfer, &hash)?;
-    let esp = Esp::mount(&system.esp)?;
     let entries = esp.entries()?;
     let name =
         EntryName::next(entries.iter().map(|entry| &entry.name), &transfer.manifest.version, Some(tries))?;
@@ -53,6 +54,17 @@ pub(super) fn stage(
         let _ = esp.remove(&name);
     }
     told.map(|()| name)
+}
+
+/// A kernel image that asks for another root would use up its tries, and nobody would know whose they were.
+fn is_of_root(esp: &Esp, hash: &RootHash) -> Result<(), UpdateError> {
+    match esp.incoming_root_hash() {
+        Some(named) if named == *hash => Ok(()),
+        named => Err(UpdateError::OtherRoot {
+            named: named.map_or_else(|| "none".to_owned(), |named| named.as_str().to_owned()),
+            meant: hash.as_str().to_owned(),
+        }),
+    }
 }
 
 /// Gives the slot's partition the UUID by which the new kernel finds it.
@@ -95,6 +107,12 @@ pub(super) fn unstage(esp: &Esp, running: &str) -> Result<(), EspError> {
     entries.iter().filter(|entry| is_staged(entry, running)).try_for_each(|entry| esp.remove(&entry.name))
 }
 
+/// Whether the running version has not proved itself yet.
+pub(super) fn is_on_trial(esp: &Esp, running: &str) -> Result<bool, EspError> {
+    let entries = esp.entries()?;
+    Ok(entries.iter().any(|entry| entry.root_hash.as_str() == running && entry.name.tries.is_some()))
+}
+
 /// Whether it is another version than the one that runs, with tries left.
 fn is_staged(entry: &BootEntry, running: &str) -> bool {
     entry.root_hash.as_str() != running && entry.name.tries.is_some() && !entry.name.is_exhausted()
@@ -127,8 +145,21 @@ mod tests {
         }
         let trial = "corten-000002-0.2.0+2-1.efi";
         let (_dir, esp) = fake(&[(OLD, 'a'), (trial, 'b')]);
+        assert!(is_on_trial(&esp, &hash('b')).unwrap() && !is_on_trial(&esp, &hash('a')).unwrap());
         unstage(&esp, &hash('b')).unwrap();
         assert_eq!(names(&esp), [OLD, trial], "it runs");
+    }
+
+    #[test]
+    fn a_kernel_image_of_another_root_is_told_before_it_uses_up_its_tries() {
+        let (_dir, esp) = fake(&[(installer::esp::INCOMING, 'b')]);
+        let meant = |digit| is_of_root(&esp, &RootHash::parse(&hash(digit)).unwrap());
+        meant('b').unwrap();
+        let said = meant('a').unwrap_err().to_string();
+        assert!(said.contains(&hash('a')) && said.contains(&hash('b')), "{said}");
+        let (_dir, esp) = fake(&[]);
+        let said = is_of_root(&esp, &RootHash::parse(&hash('a')).unwrap()).unwrap_err().to_string();
+        assert!(said.contains("none"), "{said}");
     }
 
     #[test]

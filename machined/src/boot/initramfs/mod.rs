@@ -164,6 +164,8 @@ fn run() -> Result<std::convert::Infallible, InitramfsError> {
     let modules = Modules::open()?;
     let present = drivers::present(&modules);
     let guard = Guard::start(&modules, &present);
+    #[cfg(feature = "faults")]
+    crate::faults::in_initramfs();
     let root = root_on(&cmdline)?;
     let drivers = Drivers::start(modules, &present, root)?;
     let image = match root {
@@ -178,8 +180,6 @@ fn run() -> Result<std::convert::Infallible, InitramfsError> {
 
     // By now the watchdog's driver had its time. A machine without one goes on.
     handover.watchdog = guard.hand_over();
-    #[cfg(feature = "faults")]
-    crate::faults::in_initramfs();
     handover.timeline.mark("root switched");
     switch::into(root::SYSROOT.into(), &handover)
 }

@@ -15,6 +15,7 @@ use corten_resources::runtime::{MACHINE, MachineStatus, ServiceStatus};
 use corten_resources::update::{GatePhase, SlotStatus, UpdateStatus};
 use corten_store::Kind as _;
 use tokio::sync::Notify;
+use tokio::time::timeout;
 
 use crate::controllers::config;
 use crate::controllers::secrets::api::os_ca;
@@ -26,6 +27,8 @@ use crate::versions;
 
 /// For Kubernetes to lift a cordon, and until the next attempt.
 const UNCORDON: Duration = Duration::from_secs(10);
+/// For one look at the machine, the disk and the API of each address included. A disk that hangs takes longer.
+const TURN: Duration = Duration::from_secs(60);
 /// Before there is a config that says otherwise.
 const DEFAULT: Patience = Patience { deadline_ms: 600_000, soak_ms: 10_000 };
 
@@ -129,6 +132,22 @@ impl Gate {
         Ok(Next::Wait)
     }
 
+    /// Something of a look hangs, and it is most likely the disk: nothing is written down any more, but the boot loader
+    /// has counted this try.
+    fn stuck(&mut self, ctx: &Context) -> Next {
+        if let Verdict::Wait(millis) = gate::decide(None, versions::uptime_ms(), patience(ctx)) {
+            tracing::warn!("the disk or the API does not answer the health gate");
+            return Next::After(Duration::from_millis(millis));
+        }
+        self.over = true;
+        self.tell(
+            "update.failed",
+            "the machine was not healthy in time: the disk or the API does not answer",
+        );
+        self.node.power.ask(PowerRequest { action: PowerAction::Reboot, ..PowerRequest::default() });
+        Next::Wait
+    }
+
     /// Keeps what the next boot wants to know if this one goes wrong. A disk that refuses is no reason to stop.
     async fn record(&self, machine: &MachineStatus, ended: Option<String>) {
         let unmet = machine.unmet.iter().map(|unmet| format!("{}: {}", unmet.name, unmet.reason)).collect();
@@ -148,7 +167,7 @@ impl Gate {
         let ready = ctx.get::<MachineStatus>(MACHINE).is_some_and(|machine| machine.spec.ready);
         let hostname = ctx.store().get::<HostnameStatus>(HostnameStatus::ID);
         let Some(hostname) = hostname.filter(|_| ready && !self.uncordoned) else { return false };
-        match tokio::time::timeout(UNCORDON, drain::uncordon(&hostname.spec.hostname)).await {
+        match timeout(UNCORDON, drain::uncordon(&hostname.spec.hostname)).await {
             Ok(Ok(_)) => self.uncordoned = true,
             Ok(Err(error)) => {
                 tracing::warn!(error = &error as &dyn std::error::Error, "cannot lift the cordon");
@@ -164,7 +183,8 @@ impl Gate {
             return !slot.spec.blessed && !slot.spec.entry.is_empty();
         }
         if self.by_meta.is_none() && self.node.updates.has_disk() {
-            let pending = self.node.updates.pending().await.ok().flatten();
+            let pending =
+                timeout(TURN, self.node.updates.pending()).await.ok().and_then(Result::ok).flatten();
             self.by_meta =
                 Some(pending.is_some_and(|pending| pending.root_hash == self.node.updates.running()));
         }
@@ -197,7 +217,10 @@ impl Controller for Gate {
 
     async fn reconcile(&mut self, ctx: &Context) -> Result<Next, BoxError> {
         if !self.over && self.on_trial(ctx).await {
-            return self.trial(ctx).await;
+            return match timeout(TURN, self.trial(ctx)).await {
+                Ok(next) => next,
+                Err(_) => Ok(self.stuck(ctx)),
+            };
         }
         match self.uncordon(ctx).await {
             true => Ok(Next::After(UNCORDON)),

@@ -1,6 +1,7 @@
 //! Erases what was asked for, on the way down. The stream says what happens first, and ends when the machine goes down.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use corten_api::v1::{self, Progress, ResetRequest};
 use corten_api::{codes, error};
@@ -9,12 +10,16 @@ use corten_resources::k8s::KubernetesConfig;
 use corten_resources::runtime::MACHINE;
 use corten_store::Resource;
 use futures::{StreamExt as _, stream};
+use tokio::time::timeout;
 use tonic::{Request, Response, Status};
 use tracing::warn;
 
 use crate::node::{Node, PowerAction, PowerRequest, WipeMethod, WipePlan};
 use crate::rpc::{Answers, audit};
 use crate::update::drain;
+
+/// For one file to go.
+const FORGET: Duration = Duration::from_secs(10);
 
 pub(super) fn reset(
     node: &Node,
@@ -28,35 +33,44 @@ pub(super) fn reset(
     let action = if request.power_off { PowerAction::PowerOff } else { PowerAction::Reboot };
     let first = erases(&wipe);
     let left = leave(node.clone(), PowerRequest { action, force: request.force, wipe: Some(wipe.clone()) });
-    let last = stream::once(left).map(move |left| left.into_iter().chain([goes_down(&wipe, action)]));
-    let messages = stream::iter([first]).chain(last.flat_map(stream::iter));
-    Ok(Response::new(Box::pin(messages.map(Ok))))
+    let last = stream::once(left).map(move |left| match left {
+        Ok(left) => left.into_iter().chain([goes_down(&wipe, action)]).map(Ok).collect(),
+        Err(status) => vec![Err(status)],
+    });
+    Ok(Response::new(Box::pin(stream::iter([Ok(first)]).chain(last.flat_map(stream::iter)))))
 }
 
 /// Moves the pods away as well as it goes, and asks for the way down; tells what did not go. A task of its own, which runs
 /// even when nobody listens.
-fn leave(node: Node, request: PowerRequest) -> impl Future<Output = Option<Progress>> {
+fn leave(node: Node, request: PowerRequest) -> impl Future<Output = Result<Option<Progress>, Status>> {
     let leaving = tokio::spawn(async move {
         let in_cluster = node.store.get::<KubernetesConfig>("local").is_some();
         let message = match in_cluster && !request.force {
             true => drain::empty(&node.store, "reset").await,
             false => None,
         };
-        if request.wipe.as_ref().is_some_and(|wipe| wipe.ephemeral) {
+        let forget = request.wipe.as_ref().is_some_and(|wipe| wipe.ephemeral);
+        if !node.power.ask(request) {
+            let message = "the machine is going down for another reason, and nothing is erased";
+            return Err(error::status(codes::MACHINE_STOPPING, message, "reset it again when it is back"));
+        }
+        // Services are stopped first, so STATE is there for long enough.
+        if forget {
             forget_etcd(&node).await;
         }
-        node.power.ask(request);
-        message
+        Ok(message)
     });
     async {
-        let message = leaving.await.unwrap_or_else(|panic| Some(panic.to_string()))?;
-        Some(Progress { step: "drain".into(), message, ..Progress::default() })
+        let message = leaving.await.unwrap_or_else(|panic| Ok(Some(panic.to_string())))?;
+        Ok(message.map(|message| Progress { step: "drain".into(), message, ..Progress::default() }))
     }
 }
 
 /// Without its data etcd would wait for ever for what is gone: a node that keeps its config may be bootstrapped anew.
+/// A disk that hangs does not keep the machine from being reset.
 async fn forget_etcd(node: &Node) {
-    if let Err(error) = node.member.forget().await {
+    let forgotten = timeout(FORGET, node.member.forget()).await;
+    if let Err(error) = forgotten.unwrap_or_else(|_| Err(std::io::ErrorKind::TimedOut.into())) {
         warn!(error = &error as &dyn std::error::Error, "it stays on STATE that this node was bootstrapped");
     }
 }

@@ -126,7 +126,9 @@ pub(super) fn step(step: &str, done_bytes: u64, total_bytes: u64) -> Progress {
 impl From<UpdateError> for Status {
     fn from(failure: UpdateError) -> Self {
         let (code, hint) = match &failure {
-            UpdateError::Bundle(_) | UpdateError::Transfer(TransferError::Payload(_)) => (
+            UpdateError::Bundle(_)
+            | UpdateError::OtherRoot { .. }
+            | UpdateError::Transfer(TransferError::Payload(_)) => (
                 codes::UPDATE_INVALID,
                 "take a whole bundle, from whoever built the image that this node runs",
             ),
@@ -138,10 +140,11 @@ impl From<UpdateError> for Status {
             }
             UpdateError::Sending => (codes::UPDATE_RUNNING, "wait for it: osctl update status"),
             UpdateError::NothingToRollBackTo => (codes::UPDATE_NO_ROLLBACK, "osctl update status"),
-            UpdateError::Verify(_)
-            | UpdateError::Transfer(_)
-            | UpdateError::Esp(_)
-            | UpdateError::Disk { .. } => (
+            UpdateError::Verify(_) => (
+                codes::UPDATE_WRITE,
+                "the disk is failing (osctl dmesg), or the bundle was not built in order; nothing boots what was written",
+            ),
+            UpdateError::Transfer(_) | UpdateError::Esp(_) | UpdateError::Disk { .. } => (
                 codes::UPDATE_WRITE,
                 "the disk may be full or failing: osctl dmesg; nothing boots what was written",
             ),
