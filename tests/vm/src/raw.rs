@@ -20,11 +20,15 @@ impl TestNode {
         Ok(raw)
     }
 
-    /// A secret of the config that would be found on a disk in the clear.
-    pub fn secret(&self) -> Result<Vec<u8>> {
-        let config = std::fs::read_to_string(self.cluster().config_file())?;
-        let token = config.lines().find_map(|line| line.trim().strip_prefix("token: "));
-        Ok(token.context("the config has a token")?.trim_matches('"').as_bytes().to_vec())
+    /// The secrets of the config, as they would be found on a disk in the clear: of each key a line, the others whole.
+    pub fn secrets(&self) -> Result<Vec<Vec<u8>>> {
+        let all = self.cluster().secrets()?;
+        let others = [&all.join_token, &all.bootstrap_token, &all.encryption_key, &all.service_account_key];
+        let authorities = [&all.os_ca, &all.kubernetes_ca, &all.aggregator_ca, &all.etcd_ca];
+        let secrets = others.into_iter().chain(authorities.map(|ca| &ca.key_pem));
+        // The first line between PEM's marks has the beginning of the key, or all of it.
+        let lines = secrets.map(|secret| secret.expose().lines().find(|line| !line.starts_with("-----")));
+        lines.map(|line| line.map(|line| line.as_bytes().to_vec()).context("a secret is empty")).collect()
     }
 }
 
@@ -33,6 +37,11 @@ impl RawDisk {
     #[must_use]
     pub fn path(&self) -> &Utf8Path {
         &self.0
+    }
+
+    /// How many of these texts it holds.
+    pub fn count(&self, wanted: &[Vec<u8>]) -> Result<usize> {
+        wanted.iter().map(|text| self.holds(text).map(usize::from)).sum()
     }
 
     /// Searched in pieces that overlap. What was never written, or discarded, is a hole of the file.

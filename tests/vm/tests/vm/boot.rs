@@ -4,6 +4,9 @@ use anyhow::{Context as _, Result, ensure};
 use corten_api::v1;
 use corten_vm_tests::{TestNode, vm_test};
 
+/// What machined logs in each boot, once it has checked the file system.
+pub(crate) const MOUNTED: &str = "mounted volume=\"EPHEMERAL\"";
+
 #[test]
 fn a_node_finds_its_config_in_qemu_and_tells_how_it_started_and_why_it_is_not_ready() {
     vm_test(async |lab| {
@@ -70,11 +73,16 @@ fn a_node_restarts_in_order_when_ctrl_alt_del_is_pressed_at_its_console() {
         node.machine().wait_console("corten: rebooting", mark, lab.timeouts().power_off()).await?;
         let after = node.wait_reboot(&before.boot_id).await?;
         ensure!(after.machine_id == before.machine_id, "{before:?} became {after:?}");
-        let mounted = |log: &str| log.contains("mounted volume=\"EPHEMERAL\"");
-        let log = node.osctl().until(&["logs", "machined"], lab.timeouts().api(), mounted).await?;
-        ensure!(!log.contains("not unmounted in order"), "the node went down at once: {log}");
-        Ok(())
+        found_its_disk_in_order(&node).await
     });
+}
+
+/// Wants that the boot before unmounted what it had.
+pub(crate) async fn found_its_disk_in_order(node: &TestNode) -> Result<()> {
+    let (patience, mounted) = (node.machine().timeouts().api(), |log: &str| log.contains(MOUNTED));
+    let log = node.osctl().until(&["logs", "machined"], patience, mounted).await?;
+    ensure!(!log.contains("not unmounted in order"), "the node went down at once: {log}");
+    Ok(())
 }
 
 /// Fills everything between a program on the node and the end of the serial line.

@@ -5,6 +5,8 @@ use corten_vm_tests::{TestNode, vm_test};
 use serde_json::json;
 use std::process::Stdio;
 
+use crate::versions::patient;
+
 async fn web(node: &TestNode) -> Result<()> {
     let service = json!({
         "apiVersion": "v1",
@@ -134,22 +136,13 @@ fn after_a_reboot_everything_returns_by_itself() {
         kubectl().ok(&rollout).await?;
         let before = node.status().await?;
 
-        node.osctl().ok(&["reboot"]).await?;
-        let text = |status: &str| !status.is_empty();
-        let deadline = tokio::time::Instant::now() + lab.timeouts().api();
-        loop {
-            node.wait_api().await?;
-            if node.status().await.is_ok_and(|status| status.boot_id != before.boot_id) {
-                break;
-            }
-            ensure!(tokio::time::Instant::now() < deadline, "the node did not reboot");
-            tokio::time::sleep(std::time::Duration::from_millis(200)).await;
-        }
+        patient(&node).ok(&["reboot", "--wait"]).await?;
+        ensure!(node.status().await?.boot_id != before.boot_id, "the node did not reboot");
         node.wait_ready().await?;
         node.wait_dns().await?;
         kubectl().ok(&rollout).await?;
         let pod = ["get", "pod", "-l", "app=web", "--field-selector=status.phase=Running", "-o", "name"];
-        kubectl().until(&pod, lab.timeouts().seconds(20), text).await?;
+        kubectl().until(&pod, lab.timeouts().seconds(20), |text| !text.is_empty()).await?;
         let client = node.pod("client", &["sleep"]).await?;
         // The DNS may be one that just starts: what Kubernetes says of pods is older than the kubelet's first look.
         let address = client.exec_until(&["resolve", "kubernetes"], lab.timeouts().seconds(20)).await?;

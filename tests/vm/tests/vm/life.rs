@@ -8,11 +8,8 @@ use corten_vm_tests::{Lab, TestNode, manifest, vm_test};
 use serde_json::json;
 
 use crate::cuts::{self, BLESS, BOOT, RESET, ROLLBACK, UPGRADE};
+use crate::services::MORE_MAPS;
 use crate::versions::{bundle, further, patient};
-
-/// What a config of the new version has, and that of the old one lacks.
-const NEWER: &str =
-    "---\napiVersion: corten.dev/v1\nkind: Sysctl\nsettings:\n  vm.max_map_count: \"300000\"\n";
 
 async fn installed(lab: &Lab, diary: &mut Diary) -> Result<TestNode> {
     // A stick, as for most physical machines. Other tests start from a CD.
@@ -25,11 +22,15 @@ async fn installed(lab: &Lab, diary: &mut Diary) -> Result<TestNode> {
     let disks = node.osctl().ok(&[&["disks"], &with[..]].concat()).await?;
     ensure!(disks.contains("vda") && disks.contains("empty"), "{disks}");
 
-    // Without a disk, with the wrong disk, and only to look: nothing is written.
+    // Without a disk, with the wrong disk, with the stick itself, and only to look: nothing is written.
     let config = node.cluster().config_file();
     node.apply_first_config(&fingerprint, &config, &[]).await?.fails(6, &["install"])?;
     let wrong = node.install_config("{transport: nvme}", false)?;
     node.apply_first_config(&fingerprint, &wrong, &[]).await?.fails(8, &["vda", "hint:"])?;
+    let stick = node.install_config("{transport: usb}", true)?;
+    let ended = node.apply_first_config(&fingerprint, &stick, &[]).await?;
+    // It fits, so there is no other reason.
+    ended.fails(8, &["install.disk", "): the system runs from it\n", "hint:"])?;
     let right = node.install_config("{serial: system}", false)?;
     let plan = node.apply_first_config(&fingerprint, &right, &["--dry-run"]).await?;
     let shown = format!("{}{}", plan.stdout, plan.stderr);
@@ -65,7 +66,7 @@ async fn told_how_far(node: &TestNode, since: Mark) -> Result<()> {
 async fn newer_config(lab: &Lab, node: &TestNode) -> Result<()> {
     let file = lab.dir().join("newer.yaml");
     let config = std::fs::read_to_string(node.cluster().config_file())?;
-    std::fs::write(&file, format!("{config}{NEWER}"))?;
+    std::fs::write(&file, format!("{config}{MORE_MAPS}"))?;
     node.osctl().ok(&["apply-config", "-f", file.as_str()]).await.map(drop)
 }
 
@@ -119,7 +120,7 @@ fn a_machine_goes_from_the_medium_through_an_update_and_back_to_the_medium() {
         let node = installed(lab, &mut diary).await?;
         node.bootstrap().await?;
         node.kubectl().ok(&["create", "configmap", "kept", "--from-literal=a=b"]).await?;
-        let (old, secret) = (node.version().await?, node.secret()?);
+        let old = node.version().await?;
         let pod = crowded(lab, &node).await?;
 
         let next = further(lab, "next")?;
@@ -158,7 +159,9 @@ fn a_machine_goes_from_the_medium_through_an_update_and_back_to_the_medium() {
         node.expect_boot();
         node.wait_fingerprint(mark).await.context("the medium boots after the reset")?;
         node.machine().power_cut().await?;
-        ensure!(!node.raw_disk()?.holds(&secret)?, "a secret is on the disk after the reset");
-        cuts::check(lab, &node, &diary, &next, &String::from_utf8(secret)?).await
+        let found = node.raw_disk()?.count(&node.secrets()?)?;
+        ensure!(found == 0, "{found} secrets are on the disk after the reset");
+        let token = node.cluster().secrets()?.join_token;
+        cuts::check(lab, &node, &diary, &next, token.expose()).await
     });
 }

@@ -68,42 +68,47 @@ fn a_machine_takes_its_config_only_from_who_knows_its_fingerprint_and_only_once(
     });
 }
 
+/// Documents that are added to a good config, with a mark where the mistake is, and what is said about it.
+const MISTAKES: [(&str, &str); 6] = [
+    ("kind: Time\n«server: [a]\n", "did you mean servers?"),
+    ("kind: «Tmie\n", "did you mean Time?"),
+    ("kind: Link\nname: eth0\nmtu: «big\n", "`mtu` is a whole number"),
+    ("kind: Link\nname: eth0\nmtu: «70000\n", "`mtu` is out of range"),
+    ("kind: Time\nenabled: true\n«enabled: true\n", "`enabled` is already set"),
+    ("kind: Link\nname: eth0\nup: «false\ndhcp4: true\n", "has addresses and stays down"),
+];
+
+/// The text without its mark, and the line and the column of what was behind it.
+fn unmark(text: &str) -> (String, String) {
+    let before = text.split('«').next().unwrap_or_default();
+    let column = before.chars().rev().take_while(|c| *c != '\n').count() + 1;
+    (text.replace('«', ""), format!("{}:{column}", before.matches('\n').count() + 1))
+}
+
+/// Neither the node nor `osctl` by itself takes the config, and both say so in these words.
+async fn is_refused(lab: &Lab, node: &TestNode, config: &str, words: &[&str]) -> Result<()> {
+    let file = lab.dir().join("bad.yaml");
+    std::fs::write(&file, config)?;
+    for command in ["apply-config", "validate"] {
+        node.osctl().run(&[command, "-f", file.as_str()]).await?.fails(6, words)?;
+    }
+    Ok(())
+}
+
 #[test]
 fn a_config_with_a_mistake_is_refused_with_its_place_and_changes_nothing() {
     vm_test(async |lab| {
         let node = lab.fresh_node().await?;
         let good = std::fs::read_to_string(node.cluster().config_file())?;
         let before = node.status().await?.config_generation;
-        let mistakes = [
-            (
-                "unknown key",
-                format!("{good}---\napiVersion: corten.dev/v1\nkind: Time\nserver: [a]\n"),
-                "servers",
-            ),
-            ("unknown kind", format!("{good}---\napiVersion: corten.dev/v1\nkind: Tmie\n"), "Time"),
-            (
-                "wrong type",
-                format!("{good}---\napiVersion: corten.dev/v1\nkind: Link\nname: eth0\nmtu: big\n"),
-                "mtu",
-            ),
-            (
-                "duplicate key",
-                format!("{good}---\napiVersion: corten.dev/v1\nkind: Time\nenabled: true\nenabled: true\n"),
-                "enabled",
-            ),
-            ("missing document", good.split("---").next().unwrap_or_default().to_owned(), "cluster"),
-        ];
-        for (mistake, text, word) in mistakes {
-            let file = lab.dir().join("bad.yaml");
-            std::fs::write(&file, text)?;
-            let refused = node.osctl().run(&["apply-config", "-f", file.as_str()]).await?;
-            refused.fails(6, &["bad.yaml", word]).context(mistake)?;
-            node.osctl()
-                .run(&["validate", file.as_str()])
-                .await?
-                .fails(6, &["bad.yaml", word])
-                .context(mistake)?;
+        for (mistake, word) in MISTAKES {
+            let (text, place) = unmark(&format!("{good}---\napiVersion: corten.dev/v1\n{mistake}"));
+            let words = [word, &format!("bad.yaml:{place}")];
+            is_refused(lab, &node, &text, &words).await.context(mistake)?;
         }
+        // What is not there has no place.
+        let first = good.split("\n---\n").next().unwrap_or_default();
+        is_refused(lab, &node, first, &["bad.yaml\n", "the document Cluster is missing"]).await?;
         ensure!(node.status().await?.config_generation == before, "a refused config made a generation");
         Ok(())
     });

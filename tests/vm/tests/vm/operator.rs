@@ -187,6 +187,8 @@ fn an_operator_stops_and_starts_a_service_and_sees_it_everywhere_and_asks_for_mo
         stop_and_start(&node).await?;
         events(&node).await.context("events")?;
         images(&node, lab).await.context("images")?;
+        let kinds = node.osctl().ok(&["get"]).await?;
+        ensure!(["LinkStatus", "MachineConfig"].iter().all(|kind| kinds.contains(kind)), "{kinds}");
         several_addresses(&node).await.context("one node at two addresses")?;
         reflected(&node).await.context("reflection")
     });

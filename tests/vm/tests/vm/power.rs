@@ -3,7 +3,10 @@
 use std::time::Duration;
 
 use anyhow::{Context as _, Result, ensure};
+use corten_lab::Mark;
 use corten_vm_tests::{TestNode, manifest, rotating_in_turn, vm_test, vm_test_in_turn};
+
+use crate::boot::{MOUNTED, found_its_disk_in_order};
 
 /// Milliseconds from an object's creation until the power goes: at another point of what follows each time, not only
 /// while nothing happens.
@@ -49,8 +52,18 @@ fn after_each_power_cut_the_node_is_ready_again_and_has_lost_no_object() {
     });
 }
 
+/// The machine would be off in time too if nobody killed the pod: every step of a shutdown has a deadline.
+fn nothing_was_left_behind(node: &TestNode, since: Mark) -> Result<()> {
+    let said = node.machine().console().since(since);
+    ensure!(!said.contains("is cut short"), "the shutdown took too long: {said}");
+    let disk = node.raw_disk()?;
+    ensure!(disk.holds(MOUNTED.as_bytes())?, "the log file is not on the disk in the clear");
+    ensure!(!disk.holds(b"processes could not be killed")?, "the log file tells of processes that stayed");
+    Ok(())
+}
+
 #[test]
-fn a_ready_node_with_stubborn_pods_is_off_in_time() {
+fn a_ready_node_with_stubborn_pods_is_off_in_time_and_leaves_its_disk_in_order() {
     vm_test(async |lab| {
         let node = lab.ready_node().await?;
         let mut pod = manifest("stubborn", &["ignore-term"]);
@@ -59,7 +72,12 @@ fn a_ready_node_with_stubborn_pods_is_off_in_time() {
         let patience = lab.timeouts().seconds(20);
         let phase = ["get", "pod", "stubborn", "-o", "jsonpath={.status.phase}"];
         node.kubectl().until(&phase, patience, |text| text == "Running").await?;
+        let mark = node.machine().console().mark();
         node.osctl().ok(&["shutdown"]).await?;
-        Ok(node.machine().wait_off(lab.timeouts().power_off()).await?)
+        node.machine().wait_off(lab.timeouts().power_off()).await?;
+        nothing_was_left_behind(&node, mark)?;
+        node.machine().start().await?;
+        node.wait_api().await?;
+        found_its_disk_in_order(&node).await
     });
 }

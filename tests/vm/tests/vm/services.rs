@@ -1,13 +1,14 @@
-//! Services that die, a STATE that is full, orphans.
+//! Services that die, a STATE that is full, orphans; and what services may do.
 
 use anyhow::{Context as _, Result, ensure};
 use corten_api::v1;
+use corten_constants::{ids, paths};
 use corten_vm_tests::{Lab, Pod, TestNode, rotating_in_turn, vm_test, vm_test_in_turn};
 use std::time::Duration;
 use tokio::time::{Instant, sleep};
 
 /// Every service of a control-plane node, and the name of its process.
-const SERVICES: [(&str, &str); 10] = [
+const SERVICES: [(&str, &str); 11] = [
     ("etcd", "etcd"),
     ("kubelet", "kubelet"),
     ("apid", "apid"),
@@ -18,6 +19,7 @@ const SERVICES: [(&str, &str); 10] = [
     ("chronyd", "chronyd"),
     ("kube-scheduler", "kube-scheduler"),
     ("kube-controller-manager", "kube-controller-manager"),
+    ("dashboard", "dashboard"),
 ];
 const KILLS: u32 = 10;
 /// Services a run kills: each restart takes some seconds, and some take others with them.
@@ -88,6 +90,10 @@ fn a_service_that_is_killed_ten_times_runs_again_each_time() {
     });
 }
 
+/// What a config may add to that of any node.
+pub(crate) const MORE_MAPS: &str =
+    "---\napiVersion: corten.dev/v1\nkind: Sysctl\nsettings:\n  vm.max_map_count: \"300000\"\n";
+
 #[test]
 fn a_full_state_refuses_a_new_config_keeps_the_old_one_and_takes_the_next_when_there_is_room() {
     vm_test(async |lab| {
@@ -97,12 +103,10 @@ fn a_full_state_refuses_a_new_config_keeps_the_old_one_and_takes_the_next_when_t
         let before = node.status().await?.config_generation;
 
         let good = std::fs::read_to_string(node.cluster().config_file())?;
-        let sysctl =
-            "---\napiVersion: corten.dev/v1\nkind: Sysctl\nsettings:\n  vm.max_map_count: \"262144\"\n";
         let file = lab.dir().join("more.yaml");
         // Larger than what an inode's slack could hold.
         let padding = format!("# {}\n", "x".repeat(70)).repeat(1000);
-        std::fs::write(&file, format!("{good}{sysctl}{padding}"))?;
+        std::fs::write(&file, format!("{good}{MORE_MAPS}{padding}"))?;
         let refused = node.osctl().run(&["apply-config", "-f", file.as_str()]).await?;
         ensure!(refused.code != Some(0), "a config was taken that could not be kept: {refused}");
         refused.fails(refused.code.unwrap_or(1), &["space"])?;
@@ -213,5 +217,62 @@ fn a_service_that_never_gets_ready_is_told_with_its_reason_and_tried_again_while
         std::fs::write(&file, mended)?;
         node.osctl().ok(&["apply-config", "-f", file.as_str()]).await?;
         back(&node, "kubelet", 0, lab.timeouts().seconds(60)).await.map(drop)
+    });
+}
+
+/// The services that need no privilege, and their users.
+const UNPRIVILEGED: [(&str, u32); 5] = [
+    ("apid", ids::APID),
+    ("etcd", ids::ETCD),
+    ("kube-apiserver", ids::KUBE_APISERVER),
+    ("kube-controller-manager", ids::KUBE_CONTROLLER_MANAGER),
+    ("kube-scheduler", ids::KUBE_SCHEDULER),
+];
+
+/// Kernel settings that a node changes, below `/proc/sys`.
+const SETTINGS: [(&str, &str); 6] = [
+    ("fs/protected_regular", "2"),
+    ("kernel/io_uring_disabled", "1"),
+    ("kernel/kptr_restrict", "1"),
+    ("kernel/sysrq", "0"),
+    ("kernel/yama/ptrace_scope", "1"),
+    ("vm/max_map_count", "262144"),
+];
+
+/// As the kernel sees the processes.
+async fn have_no_privilege(node: &TestNode, pod: &Pod) -> Result<()> {
+    let services = node.services().await?;
+    for (name, uid) in UNPRIVILEGED {
+        let pid = services.iter().find(|service| service.id == name).context(name)?.pid;
+        let status = pod.exec(&["cat", &format!("/proc/{pid}/status")]).await?.ok()?;
+        let is = |field: &str, value: &str| status.lines().any(|line| line == format!("{field}:\t{value}"));
+        let user = is("Uid", &format!("{uid}\t{uid}\t{uid}\t{uid}"));
+        let none = is("CapEff", "0000000000000000") && is("NoNewPrivs", "1");
+        ensure!(user && none, "{name} may do more than it has to: {status}");
+        // Of the others nobody knows which calls they make.
+        ensure!(name != "apid" || is("Seccomp", "2"), "apid has no system call filter: {status}");
+    }
+    Ok(())
+}
+
+#[test]
+fn services_have_no_privilege_and_the_kernel_the_settings_of_the_node_and_of_its_config() {
+    vm_test(async |lab| {
+        let node = lab.ready_node().await?;
+        let pod = node.privileged_pod("inspector").await?;
+        have_no_privilege(&node, &pod).await?;
+        for (name, value) in SETTINGS {
+            let is = pod.exec(&["cat", &format!("/proc/sys/{name}")]).await?.ok()?;
+            ensure!(is.trim() == value, "{name} is {is:?}");
+        }
+        let config = std::fs::read_to_string(node.cluster().config_file())?;
+        let file = lab.dir().join("more.yaml");
+        std::fs::write(&file, format!("{config}{MORE_MAPS}"))?;
+        node.osctl().ok(&["apply-config", "-f", file.as_str()]).await?;
+        // It is applied a moment after the config is kept.
+        let set = ["grep", "/proc/sys/vm/max_map_count", "300000"];
+        pod.exec_until(&set, lab.timeouts().seconds(10)).await.context("the config's setting")?;
+        let log = format!("/host{}/chronyd.log", paths::LOGS);
+        pod.exec(&["grep", &log, "chronyd version"]).await?.ok().context("the log file").map(drop)
     });
 }

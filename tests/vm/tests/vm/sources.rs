@@ -97,6 +97,10 @@ fn a_node_that_fetches_a_version_goes_on_where_the_server_broke_off() {
         let ended = upgrade(&["--url", &untrusted]).await?;
         ended.fails(1, &["update.source", &untrusted, "certificate", "hint:"])?;
         ensure!(node.update_status().await?.pending.is_none(), "something was written");
+        let half = format!("http://{}/half.bundle", web.authority());
+        web.put("/half.bundle", "application/octet-stream", Arc::new(content[..content.len() / 2].to_vec()));
+        upgrade(&["--url", &half]).await?.fails(6, &["update.invalid", "is cut off", "hint:"])?;
+        ensure!(node.update_status().await?.pending.is_none(), "half a bundle waits for its boot");
 
         let url = format!("http://{}/x.bundle", web.authority());
         web.put("/x.bundle", "application/octet-stream", Arc::clone(&content));
