@@ -63,6 +63,11 @@ pub fn allowed<R: AsRef<str>>(path: &str, roles: &[R], maintenance: bool) -> Dec
     }
 }
 
+/// Whether the method changes nothing: whoever may only look may call it.
+pub fn only_looks(path: &str) -> bool {
+    table().get(path).is_some_and(|rule| rule.roles.iter().any(|role| role == READER))
+}
+
 fn parse(descriptors: &[u8]) -> BTreeMap<String, Rule> {
     let set = Descriptors::decode(descriptors).unwrap_or_default();
     let mut table = BTreeMap::new();
@@ -166,12 +171,23 @@ mod tests {
 
     #[test]
     fn readers_change_nothing() {
-        let mutating =
-            ["Reboot", "Shutdown", "Start", "Stop", "Restart", "Import", "Apply", "Bootstrap", "Kubeconfig"];
+        let mutating = [
+            "Reboot",
+            "Shutdown",
+            "Reset",
+            "Start",
+            "Stop",
+            "Restart",
+            "Import",
+            "Apply",
+            "Bootstrap",
+            "Kubeconfig",
+        ];
         for path in table().keys() {
             let method = path.rsplit('/').next().unwrap();
             if mutating.contains(&method) {
                 assert_eq!(allowed(path, &[READER, ETCD_BACKUP], false), Decision::Deny, "{path}");
+                assert!(!only_looks(path), "{path}");
             }
         }
     }

@@ -1,12 +1,19 @@
 //! Probes against real listeners.
 #![expect(clippy::unwrap_used, reason = "a test fails loudly")]
 
+use std::convert::Infallible;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
+use bytes::Bytes;
 use corten_resources::runtime::Probe;
 use corten_supervisor::probe::ask;
+use http_body_util::Empty;
+use hyper::server::conn::http2;
+use hyper::service::service_fn;
+use hyper::{Request, Response, body::Incoming};
+use hyper_util::rt::{TokioExecutor, TokioIo};
 use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, IsCa, KeyPair};
 use rustls::ServerConfig;
 use rustls::pki_types::PrivateKeyDer;
@@ -115,6 +122,55 @@ async fn https_trusts_only_the_given_ca() {
     assert!(wrong.contains("invalid peer certificate"), "{wrong}");
     let missing = check(probe("/ok", "/no/such/ca.crt".into())).await.unwrap_err();
     assert!(missing.contains("/no/such/ca.crt"), "{missing}");
+}
+
+/// The kernel accepts for these: nobody ever takes the connection.
+#[tokio::test]
+async fn a_process_that_hangs_does_not_pass_for_one_that_answers() {
+    let (_listener, address) = listener().await;
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("socket").to_str().unwrap().to_owned();
+    let _socket = UnixListener::bind(&path).unwrap();
+    for probe in [Probe::Tls { address }, Probe::Grpc { path }] {
+        let error = ask(&probe, Duration::from_millis(200)).await.unwrap_err();
+        assert_eq!(error.to_string(), "no answer within 200 ms", "{probe:?}");
+    }
+}
+
+#[tokio::test]
+async fn tls_takes_any_answer_but_wants_one() {
+    let (listener, address) = listener().await;
+    let acceptor = acceptor(&authority());
+    let server = tokio::spawn(async move {
+        // An unknown certificate, and then a server that hangs up at once.
+        assert!(acceptor.accept(listener.accept().await.unwrap().0).await.is_err());
+        drop(listener.accept().await.unwrap());
+    });
+    assert_eq!(check(Probe::Tls { address }).await, Ok(()));
+    assert_eq!(check(Probe::Tls { address }).await, Ok(()));
+    server.await.unwrap();
+    assert!(check(Probe::Tls { address }).await.unwrap_err().contains("refused"));
+}
+
+#[tokio::test]
+async fn grpc_asks_for_the_health_and_takes_any_answer() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("socket").to_str().unwrap().to_owned();
+    let listener = UnixListener::bind(&path).unwrap();
+    let server = tokio::spawn(async move {
+        let answer = service_fn(|request: Request<Incoming>| async move {
+            assert_eq!(request.uri().path(), "/grpc.health.v1.Health/Check");
+            Ok::<_, Infallible>(Response::new(Empty::<Bytes>::new()))
+        });
+        let (stream, _) = listener.accept().await.unwrap();
+        let http = http2::Builder::new(TokioExecutor::new());
+        tokio::spawn(http.serve_connection(TokioIo::new(stream), answer));
+        drop(listener.accept().await.unwrap());
+    });
+    let probe = Probe::Grpc { path };
+    assert_eq!(check(probe.clone()).await, Ok(()));
+    assert!(check(probe).await.is_err(), "it hung up");
+    server.await.unwrap();
 }
 
 fn authority() -> CertifiedIssuer<'static, KeyPair> {

@@ -7,10 +7,28 @@
 mod archive;
 mod containerd;
 
+use std::io;
 use std::path::Path;
 
 pub use archive::ArchiveError;
 pub use containerd::{Containerd, ContainerdError, ImageInfo};
+
+/// How the names begin of the files in which archives wait for their import.
+pub const SPOOLED: &str = "corten-import-";
+
+/// Removes the archives that a power cut left in `folder`: they are large, and nobody asks for them again.
+///
+/// # Errors
+/// When one cannot be removed. The others are gone then, as far as they come before it.
+pub fn forget_spooled(folder: &Path) -> io::Result<()> {
+    for entry in std::fs::read_dir(folder)? {
+        let entry = entry?;
+        if entry.file_name().to_string_lossy().starts_with(SPOOLED) {
+            std::fs::remove_file(entry.path())?;
+        }
+    }
+    Ok(())
+}
 
 /// Why an archive was not imported.
 #[derive(Debug, thiserror::Error)]
@@ -45,4 +63,21 @@ pub async fn import(containerd: &Containerd, path: &Path) -> Result<Vec<ImageInf
         containerd.release(lease).await;
     }
     Ok(images)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn archives_of_an_import_that_was_cut_off_are_removed_and_nothing_else() {
+        let dir = tempfile::tempdir().unwrap();
+        for name in ["corten-import-1.tar", "corten-import-2.tar", "somebody-elses.tar"] {
+            std::fs::write(dir.path().join(name), "").unwrap();
+        }
+        forget_spooled(dir.path()).unwrap();
+        let left = std::fs::read_dir(dir.path()).unwrap().map(|entry| entry.unwrap().file_name());
+        assert_eq!(left.collect::<Vec<_>>(), ["somebody-elses.tar"]);
+        assert!(forget_spooled(Path::new("/no/such/folder")).is_err());
+    }
 }

@@ -5,10 +5,12 @@
 
 use std::task::{Context, Poll};
 
-use corten_api::access::{Decision, allowed};
+use corten_api::access::{Decision, allowed, only_looks};
 use corten_api::{codes, error, peer};
-use corten_constants::ids;
-use corten_resources::config::MachineConfig;
+use corten_constants::{ids, labels};
+use corten_resources::block::VolumeStatus;
+use corten_resources::config::{ConfigSourceStatus, MachineConfig};
+use corten_store::Store;
 use futures::future::{Either, Ready, ready};
 use tonic::Status;
 use tonic::body::Body;
@@ -91,7 +93,9 @@ where
 
     fn call(&mut self, mut request: http::Request<Body>) -> Self::Future {
         let maintenance = self.node.store.get::<MachineConfig>(MachineConfig::ACTIVE).is_none();
-        match check(&request, maintenance) {
+        let checked = check(&request, maintenance);
+        let path = request.uri().path();
+        match checked.and_then(|caller| protect(&self.node.store, maintenance, path).map(|()| caller)) {
             Ok(caller) => {
                 request.extensions_mut().insert(caller);
                 Either::Left(self.inner.call(request))
@@ -134,9 +138,49 @@ fn check<B>(request: &http::Request<B>, maintenance: bool) -> Result<Caller, Box
     }
 }
 
+/// In maintenance nobody shows a certificate. While STATE cannot be used there may be a config on it all the same, and a
+/// machine that belongs to somebody is not for strangers to erase or to send down: they look, and nothing else.
+fn protect(store: &Store, maintenance: bool, path: &str) -> Result<(), Box<Status>> {
+    let Some(state) = store.get::<VolumeStatus>(labels::STATE) else { return Ok(()) };
+    // A STATE that has just been mounted may not have been read yet.
+    let read = state.spec.is_mounted() && store.get::<ConfigSourceStatus>("all").is_some();
+    if !maintenance || read || only_looks(path) {
+        return Ok(());
+    }
+    let message = format!(
+        "STATE cannot be used, and the config of this machine may be on it: it does nothing for callers without a \
+         certificate: {}",
+        state.spec.message
+    );
+    let hint = "switch it off and on, or start it from the install medium to erase it: osctl reset --disk --insecure";
+    Err(Box::new(error::status(codes::ACCESS_DENIED, message, hint)))
+}
+
 #[cfg(test)]
 mod tests {
+    use corten_resources::block::VolumePhase;
+
     use super::*;
+
+    #[test]
+    fn a_machine_whose_state_is_broken_shows_itself_to_strangers_and_does_nothing_for_them() {
+        let store = Store::new();
+        let open = |method: &str| protect(&store, true, &format!("/corten.v1.{method}")).is_ok();
+        assert!(open("MachineService/Reset"), "an install medium has no STATE");
+        for phase in [VolumePhase::Failed, VolumePhase::Checking, VolumePhase::Mounted] {
+            let state = VolumeStatus { phase, message: "bad sectors".into(), ..VolumeStatus::default() };
+            store.put::<VolumeStatus>("test", labels::STATE, state).unwrap();
+            for method in ["Reset", "Reboot", "Shutdown"] {
+                assert!(!open(&format!("MachineService/{method}")), "{method} while {phase:?}");
+            }
+            assert!(open("MachineService/Status") && open("StorageService/Disks"), "{phase:?}");
+        }
+        let refused = protect(&store, true, "/corten.v1.MachineService/Reset").unwrap_err();
+        assert!(refused.message().ends_with("bad sectors"), "{}", refused.message());
+        assert!(protect(&store, false, "/corten.v1.MachineService/Reset").is_ok(), "roles decide");
+        store.put::<ConfigSourceStatus>("test", "all", ConfigSourceStatus::default()).unwrap();
+        assert!(open("MachineService/Reset"), "it is certain that there is no config");
+    }
 
     /// A request of this very process, as apid would pass it on.
     fn request(path: &str, roles: &str) -> http::Request<()> {

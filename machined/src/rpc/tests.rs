@@ -275,6 +275,15 @@ async fn services_are_stopped_started_and_restarted() {
 }
 
 #[tokio::test]
+async fn the_way_in_is_not_stopped_and_the_refusal_says_what_to_do_instead() {
+    let bench = Bench::start(true);
+    let mut client = ServiceServiceClient::new(bench.client(ADMIN));
+    let refused = client.stop(v1::StopServiceRequest { id: "apid".into() }).await.unwrap_err();
+    assert_eq!((refused.code(), code(&refused).as_str()), (Code::FailedPrecondition, codes::SERVICE_STATE));
+    assert!(error::from_status(&refused).unwrap().hint.contains("restart"));
+}
+
+#[tokio::test]
 async fn a_log_is_followed_from_its_tail() {
     let bench = Bench::start(true);
     for n in 0..200 {

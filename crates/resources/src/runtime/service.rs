@@ -188,6 +188,17 @@ pub enum Probe {
         /// PEM file with the CA.
         ca_file: String,
     },
+    /// The server answers the beginning of a TLS session, in whatever way. A connection alone the kernel accepts, also
+    /// for a process that hangs.
+    Tls {
+        /// Where.
+        address: SocketAddr,
+    },
+    /// The gRPC server answers a question about its health, in whatever way.
+    Grpc {
+        /// Where.
+        path: String,
+    },
 }
 
 /// How to tell that a ready service still works.

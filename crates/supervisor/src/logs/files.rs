@@ -38,19 +38,15 @@ pub(super) struct FileWriter {
 }
 
 impl FileWriter {
-    pub(super) fn start(directory: Utf8PathBuf) -> Option<Self> {
+    pub(super) fn start(directory: Utf8PathBuf) -> io::Result<Self> {
         let (queue, entries) = sync_channel(QUEUE);
         let (done, finished) = sync_channel(1);
         let place = directory.clone();
-        let thread = std::thread::Builder::new().name("log-files".into()).spawn(move || {
+        std::thread::Builder::new().name("log-files".into()).spawn(move || {
             write_all(&place, &entries);
             let _ = done.send(());
-        });
-        if let Err(error) = thread {
-            tracing::error!(%error, "start the thread that writes log files");
-            return None;
-        }
-        Some(Self { directory, queue, left_out: Mutex::default(), finished })
+        })?;
+        Ok(Self { directory, queue, left_out: Mutex::default(), finished })
     }
 
     /// Where the files of a log are, existing or not.

@@ -8,6 +8,7 @@ mod lines;
 mod ring;
 
 use std::collections::BTreeMap;
+use std::io;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use camino::Utf8PathBuf;
@@ -87,11 +88,23 @@ impl LogStore {
 
     /// From now on also writes files below `directory`, beginning with what the rings hold. Only the first call counts.
     pub fn persist(&self, directory: impl Into<Utf8PathBuf>) {
+        let directory = directory.into();
+        self.persist_with(|| FileWriter::start(directory));
+    }
+
+    fn persist_with(&self, start: impl FnOnce() -> io::Result<FileWriter>) {
         let mut files = self.files();
         if files.is_some() {
             return;
         }
-        let Some(writer) = FileWriter::start(directory.into()) else { return };
+        let writer = match start() {
+            Ok(writer) => writer,
+            Err(error) => {
+                // This line becomes one of our own, and those wait for the lock.
+                drop(files);
+                return tracing::error!(%error, "start the thread that writes log files");
+            }
+        };
         for log in self.logs().values() {
             for line in log.ring().last(usize::MAX) {
                 writer.write(&log.id, line);
@@ -232,6 +245,33 @@ mod tests {
         let lines: Vec<_> =
             text.lines().filter_map(|line| line.split_once(' ')).map(|(_, text)| text).collect();
         assert_eq!(lines, ["before", "after"]);
+    }
+
+    /// Keeps an own log in the store, as machined does.
+    struct OwnLog(LogStore);
+
+    impl tracing::Subscriber for OwnLog {
+        fn enabled(&self, _: &tracing::Metadata<'_>) -> bool {
+            true
+        }
+        fn new_span(&self, _: &tracing::span::Attributes<'_>) -> tracing::span::Id {
+            tracing::span::Id::from_u64(1)
+        }
+        fn record(&self, _: &tracing::span::Id, _: &tracing::span::Record<'_>) {}
+        fn record_follows_from(&self, _: &tracing::span::Id, _: &tracing::span::Id) {}
+        fn event(&self, _: &tracing::Event<'_>) {
+            self.0.append("own", "said");
+        }
+        fn enter(&self, _: &tracing::span::Id) {}
+        fn exit(&self, _: &tracing::span::Id) {}
+    }
+
+    #[test]
+    fn a_thread_that_cannot_be_started_is_told_in_the_log_that_has_no_file() {
+        let logs = LogStore::new();
+        let no_thread = || Err(io::Error::other("no more threads"));
+        tracing::subscriber::with_default(OwnLog(logs.clone()), || logs.persist_with(no_thread));
+        assert_eq!(texts(&logs.tail("own", 9).unwrap()), ["said"]);
     }
 
     #[test]

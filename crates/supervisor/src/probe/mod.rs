@@ -6,14 +6,18 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use corten_resources::runtime::Probe;
-use http_body_util::Empty;
-use hyper::Request;
-use hyper::client::conn::http1;
-use hyper_util::rt::TokioIo;
+use http_body_util::{Empty, Full};
+use hyper::client::conn::{http1, http2};
+use hyper::header::{CONTENT_TYPE, HeaderValue, TE};
+use hyper::{Method, Request, Uri};
+use hyper_util::rt::{TokioExecutor, TokioIo};
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::{TcpStream, UnixStream};
 
 mod tls;
+
+/// An empty message, as gRPC frames it: not compressed, no bytes.
+const EMPTY_MESSAGE: &[u8] = &[0; 5];
 
 /// Why a service did not answer as it should.
 #[derive(Debug, thiserror::Error)]
@@ -58,6 +62,14 @@ pub enum ProbeError {
         /// The cause.
         source: hyper::Error,
     },
+    /// The gRPC server broke off.
+    #[error("ask {path} for its health: {source}")]
+    Grpc {
+        /// The socket.
+        path: String,
+        /// The cause.
+        source: hyper::Error,
+    },
     /// The path cannot be asked for.
     #[error("{path:?} is not a path")]
     BadPath {
@@ -88,10 +100,7 @@ pub async fn ask(probe: &Probe, timeout: Duration) -> Result<(), ProbeError> {
 async fn ask_forever(probe: &Probe) -> Result<(), ProbeError> {
     match probe {
         Probe::Tcp { address } => connect(*address).await.map(drop),
-        Probe::Unix { path } => match UnixStream::connect(path).await {
-            Ok(_) => Ok(()),
-            Err(source) => Err(ProbeError::Connect { target: path.clone(), source }),
-        },
+        Probe::Unix { path } => connect_unix(path).await.map(drop),
         Probe::Path { path } => match tokio::fs::try_exists(path).await {
             Ok(true) => Ok(()),
             _ => Err(ProbeError::NoPath { path: path.clone() }),
@@ -102,12 +111,38 @@ async fn ask_forever(probe: &Probe) -> Result<(), ProbeError> {
             let stream = tls::handshake(config, connect(*address).await?, *address).await?;
             get(stream, *address, path).await
         }
+        Probe::Tls { address } => tls::greet(connect(*address).await?, *address).await,
+        Probe::Grpc { path } => grpc(connect_unix(path).await?, path).await,
     }
 }
 
 async fn connect(address: SocketAddr) -> Result<TcpStream, ProbeError> {
     let stream = TcpStream::connect(address).await;
     stream.map_err(|source| ProbeError::Connect { target: address.to_string(), source })
+}
+
+async fn connect_unix(path: &str) -> Result<UnixStream, ProbeError> {
+    let stream = UnixStream::connect(path).await;
+    stream.map_err(|source| ProbeError::Connect { target: path.to_owned(), source })
+}
+
+/// Whatever the answer says, it came from the process and not from the kernel.
+/// <https://github.com/grpc/grpc/blob/master/doc/health-checking.md>
+async fn grpc(stream: UnixStream, path: &str) -> Result<(), ProbeError> {
+    let failed = |source| ProbeError::Grpc { path: path.to_owned(), source };
+    let mut request = Request::new(Full::new(Bytes::from_static(EMPTY_MESSAGE)));
+    *request.method_mut() = Method::POST;
+    *request.uri_mut() = Uri::from_static("http://localhost/grpc.health.v1.Health/Check");
+    request.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static("application/grpc"));
+    request.headers_mut().insert(TE, HeaderValue::from_static("trailers"));
+    let handshake = http2::handshake(TokioExecutor::new(), TokioIo::new(stream));
+    let (mut sender, connection) = handshake.await.map_err(failed)?;
+    let mut response = std::pin::pin!(sender.send_request(request));
+    let response = tokio::select! {
+        response = &mut response => response,
+        _ = connection => response.await,
+    };
+    response.map(drop).map_err(failed)
 }
 
 async fn get<S>(stream: S, address: SocketAddr, path: &str) -> Result<(), ProbeError>

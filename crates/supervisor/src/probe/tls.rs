@@ -1,4 +1,5 @@
-//! TLS for probes: the server's certificate must come from one CA, given as a file, and name its IP address.
+//! TLS for probes: the server's certificate must come from one CA, given as a file, and name its IP address; or the server
+//! need only answer.
 
 use std::io;
 use std::net::SocketAddr;
@@ -31,6 +32,15 @@ fn config_for(pem: &[u8]) -> Result<Arc<ClientConfig>, Box<dyn std::error::Error
         .with_root_certificates(roots)
         .with_no_client_auth();
     Ok(Arc::new(config))
+}
+
+/// Begins a session, and takes any answer: a certificate that nobody knows here, an alert, or the end of the connection, as
+/// of a server that has too many. Only a process that runs gives one.
+pub(super) async fn greet(stream: TcpStream, address: SocketAddr) -> Result<(), ProbeError> {
+    let config = config_for(&[]);
+    let config = config.map_err(|error| ProbeError::Tls { address, source: io::Error::other(error) })?;
+    let _answer = handshake(config, stream, address).await;
+    Ok(())
 }
 
 pub(super) async fn handshake(

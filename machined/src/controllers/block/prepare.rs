@@ -9,6 +9,7 @@ use corten_constants::paths;
 use corten_sys::mount;
 
 use crate::boot::machine_id;
+use crate::images;
 
 /// Directories that the ecosystem expects on EPHEMERAL, with their modes.
 const DIRECTORIES: &[(&str, u32)] = &[
@@ -33,6 +34,10 @@ pub(super) fn state(root: &Utf8Path) -> io::Result<()> {
 /// EPHEMERAL gets its directories, and CNIs a place to install themselves.
 pub(super) fn ephemeral(root: &Utf8Path) -> io::Result<()> {
     make_directories(root)?;
+    if let Err(error) = images::forget_spooled(root.join("tmp").as_std_path()) {
+        // Only room is lost.
+        tracing::warn!(%error, "what an import left behind cannot be removed");
+    }
     let plugins = root.join("opt/cni/bin");
     seed(paths::CNI_PLUGINS.into(), &plugins)?;
     let target = Utf8Path::new(paths::CNI_BIN);

@@ -5,7 +5,7 @@
 //! so the next boot needs no source. Woken by [`ConfigStore`] when the operator applied one.
 
 use std::path::PathBuf;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use corten_config::{Config, Source};
@@ -40,6 +40,8 @@ pub enum Successor {
 #[derive(Debug, Clone)]
 pub struct ConfigStore {
     generations: Generations,
+    /// Held by whoever works on STATE: the number of a generation is free only until somebody else looks for one.
+    working: Arc<Mutex<()>>,
     applied: Arc<Notify>,
 }
 
@@ -52,7 +54,7 @@ impl Default for ConfigStore {
 impl ConfigStore {
     /// Generations below `dir`.
     pub fn new(dir: impl Into<PathBuf>) -> Self {
-        Self { generations: Generations::new(dir), applied: Arc::default() }
+        Self { generations: Generations::new(dir), working: Arc::default(), applied: Arc::default() }
     }
 
     /// Keeps `text` as a new generation and wakes the controller that brings it into force. The caller has checked it.
@@ -60,10 +62,9 @@ impl ConfigStore {
     /// # Errors
     /// When STATE refuses it; nothing has changed then.
     pub async fn apply(&self, text: String) -> Result<Generation, GenerationError> {
-        let generations = self.generations.clone();
-        let generation = self.blocking(move || generations.add(&text)).await?;
-        self.applied.notify_one();
-        Ok(generation)
+        let (generations, applied) = (self.generations.clone(), Arc::clone(&self.applied));
+        // What is kept comes into force, also when the caller has hung up meanwhile.
+        self.blocking(move || generations.add(&text).inspect(|_| applied.notify_one())).await
     }
 
     /// Keeps the config in force for the image with this root hash, since `to` is about to take over. A STATE that refuses
@@ -96,7 +97,13 @@ impl ConfigStore {
         work: impl FnOnce() -> Result<T, GenerationError> + Send + 'static,
     ) -> Result<T, GenerationError> {
         let path = PathBuf::from(paths::CONFIG_GENERATIONS);
-        tokio::task::spawn_blocking(work).await.map_err(|error| {
+        let working = Arc::clone(&self.working);
+        // The work itself holds the lock: it goes on when its caller is gone.
+        let alone = move || {
+            let _held = working.lock().unwrap_or_else(PoisonError::into_inner);
+            work()
+        };
+        tokio::task::spawn_blocking(alone).await.map_err(|error| {
             let source = std::io::Error::other(error);
             GenerationError::Io { doing: "use", path, source }
         })?
@@ -308,4 +315,28 @@ fn in_force(ctx: &Context, generation: Generation) -> Result<Next, BoxError> {
         MachineConfig { generation: number, digest, source: format!("generation {number}"), text },
     )?;
     Ok(Next::Wait)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+
+    use super::*;
+
+    #[tokio::test]
+    async fn configs_that_come_at_the_same_time_are_all_kept() {
+        let dir = tempfile::tempdir().unwrap();
+        let store = ConfigStore::new(dir.path().join("config"));
+        let applying = (0..8).map(|n| {
+            let store = store.clone();
+            tokio::spawn(async move { store.apply(format!("a: {n}\n")).await })
+        });
+        let mut numbers = BTreeSet::new();
+        for applied in applying.collect::<Vec<_>>() {
+            numbers.insert(applied.await.unwrap().unwrap().number);
+        }
+        assert_eq!(numbers, (1..=8).collect::<BTreeSet<_>>());
+        let texts: BTreeSet<_> = store.list().await.unwrap().into_iter().map(|kept| kept.text).collect();
+        assert_eq!(texts, (0..8).map(|n| format!("a: {n}\n")).collect::<BTreeSet<_>>());
+    }
 }

@@ -3,8 +3,9 @@
 //! Reads `VolumeStatus` and `ServiceStatus`; owns `EtcdMember`. The marker says whether etcd ever served: if it did and its
 //! data directory is gone, a new empty cluster must not start in its place by itself.
 
+use std::io;
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 
 use corten_constants::{labels, paths};
 use corten_controller::{BoxError, Context, Controller, Next};
@@ -24,19 +25,25 @@ pub enum BootstrapError {
     Done(String),
     /// The marker cannot be read or written.
     #[error("keep the bootstrap marker on STATE")]
-    Marker(#[from] std::io::Error),
+    Marker(#[from] io::Error),
 }
 
 /// The marker on STATE, and the wake-up of its controller.
 #[derive(Debug, Clone)]
 pub struct Marker {
     path: PathBuf,
+    /// Held by whoever works on the file: what it says is true only until somebody else writes it.
+    working: Arc<Mutex<()>>,
     changed: Arc<Notify>,
 }
 
 impl Default for Marker {
     fn default() -> Self {
-        Self { path: Path::new(paths::STATE).join("etcd-member.json"), changed: Arc::default() }
+        Self {
+            path: Path::new(paths::STATE).join("etcd-member.json"),
+            working: Arc::default(),
+            changed: Arc::default(),
+        }
     }
 }
 
@@ -46,37 +53,60 @@ impl Marker {
     /// # Errors
     /// When it was marked before, or STATE refuses the write.
     pub async fn bootstrap(&self) -> Result<(), BootstrapError> {
-        if let Some(member) = self.read().await? {
-            return Err(BootstrapError::Done(member.bootstrapped));
-        }
-        let member = EtcdMember { bootstrapped: jiff::Timestamp::now().to_string(), initialized: false };
-        self.write(member).await?;
-        self.changed.notify_one();
-        Ok(())
+        let changed = Arc::clone(&self.changed);
+        self.alone(move |path| begin(path).inspect(|()| changed.notify_one())).await
     }
 
     /// Forgets that this node was bootstrapped: its etcd is about to be erased, and a new one may begin.
     ///
     /// # Errors
     /// When STATE refuses.
-    pub async fn forget(&self) -> std::io::Result<()> {
-        let path = self.path.clone();
-        tokio::task::spawn_blocking(move || durable_remove(&path)).await?
+    pub async fn forget(&self) -> io::Result<()> {
+        self.alone(durable_remove).await
     }
 
-    async fn read(&self) -> std::io::Result<Option<EtcdMember>> {
-        match tokio::fs::read(&self.path).await {
-            Ok(bytes) => Ok(Some(serde_json::from_slice(&bytes)?)),
-            Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(None),
-            Err(error) => Err(error),
-        }
+    /// Works on the file while nobody else does. The work itself holds the lock: it goes on when its caller is gone.
+    async fn alone<T, E>(&self, work: impl FnOnce(&Path) -> Result<T, E> + Send + 'static) -> Result<T, E>
+    where
+        T: Send + 'static,
+        E: From<io::Error> + Send + 'static,
+    {
+        let (path, working) = (self.path.clone(), Arc::clone(&self.working));
+        let worked = tokio::task::spawn_blocking(move || {
+            let _held = working.lock().unwrap_or_else(PoisonError::into_inner);
+            work(&path)
+        });
+        worked.await.map_err(io::Error::from)?
     }
+}
 
-    async fn write(&self, member: EtcdMember) -> std::io::Result<()> {
-        let path = self.path.clone();
-        let bytes = serde_json::to_vec_pretty(&member)?;
-        tokio::task::spawn_blocking(move || durable_write(&path, &bytes)).await?
+/// Marks this node, unless it is marked.
+fn begin(path: &Path) -> Result<(), BootstrapError> {
+    if let Some(member) = read(path)? {
+        return Err(BootstrapError::Done(member.bootstrapped));
     }
+    let member = EtcdMember { bootstrapped: jiff::Timestamp::now().to_string(), initialized: false };
+    Ok(write(path, &member)?)
+}
+
+/// Notes that etcd has served, unless the node was unmarked meanwhile.
+fn initialize(path: &Path) -> io::Result<Option<EtcdMember>> {
+    let Some(member) = read(path)? else { return Ok(None) };
+    let member = EtcdMember { initialized: true, ..member };
+    write(path, &member)?;
+    Ok(Some(member))
+}
+
+fn read(path: &Path) -> io::Result<Option<EtcdMember>> {
+    match std::fs::read(path) {
+        Ok(bytes) => Ok(Some(serde_json::from_slice(&bytes)?)),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
+        Err(error) => Err(error),
+    }
+}
+
+fn write(path: &Path, member: &EtcdMember) -> io::Result<()> {
+    durable_write(path, &serde_json::to_vec_pretty(member)?)
 }
 
 /// The controller.
@@ -114,12 +144,12 @@ impl Controller for Bootstrap {
         if !mounted(labels::STATE) || !mounted(labels::EPHEMERAL) {
             return Ok(Next::Wait);
         }
-        let Some(mut member) = self.marker.read().await? else { return Ok(Next::Wait) };
         let serving = ctx.get::<ServiceStatus>("etcd").is_some_and(|service| service.spec.ready);
-        if serving && !member.initialized {
-            member.initialized = true;
-            self.marker.write(member.clone()).await?;
+        let mut member = self.marker.alone(read).await?;
+        if serving && member.as_ref().is_some_and(|member| !member.initialized) {
+            member = self.marker.alone(initialize).await?;
         }
+        let Some(member) = member else { return Ok(Next::Wait) };
         let data = Path::new(paths::ETCD_DATA).join("member");
         if member.initialized && !serving && !tokio::fs::try_exists(&data).await? {
             return Err(format!(
@@ -138,10 +168,33 @@ impl Controller for Bootstrap {
 mod tests {
     use super::*;
 
+    fn fresh() -> (tempfile::TempDir, Marker) {
+        let dir = tempfile::tempdir().unwrap();
+        let marker = Marker { path: dir.path().join("etcd-member.json"), ..Marker::default() };
+        (dir, marker)
+    }
+
+    #[tokio::test]
+    async fn of_several_bootstraps_at_the_same_time_one_succeeds() {
+        let (_dir, marker) = fresh();
+        let all = futures::future::join_all((0..8).map(|_| marker.bootstrap())).await;
+        assert_eq!(all.iter().filter(|one| one.is_ok()).count(), 1, "{all:?}");
+        assert!(all.iter().all(|one| matches!(one, Ok(()) | Err(BootstrapError::Done(_)))), "{all:?}");
+    }
+
+    #[tokio::test]
+    async fn what_was_forgotten_stays_forgotten_though_etcd_still_serves() {
+        let (_dir, marker) = fresh();
+        marker.bootstrap().await.unwrap();
+        assert!(marker.alone(initialize).await.unwrap().unwrap().initialized);
+        marker.forget().await.unwrap();
+        assert_eq!(marker.alone(initialize).await.unwrap(), None);
+        assert_eq!(marker.alone(read).await.unwrap(), None);
+    }
+
     #[tokio::test]
     async fn a_node_is_bootstrapped_once_unless_its_data_is_to_be_erased() {
-        let dir = tempfile::tempdir().unwrap();
-        let marker = Marker { path: dir.path().join("etcd-member.json"), changed: Arc::default() };
+        let (_dir, marker) = fresh();
         marker.forget().await.unwrap();
         marker.bootstrap().await.unwrap();
         assert!(matches!(marker.bootstrap().await, Err(BootstrapError::Done(_))));

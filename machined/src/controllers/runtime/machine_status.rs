@@ -125,8 +125,17 @@ fn observe(store: &Store, asked: Option<MachineStage>) -> MachineStatus {
         ));
     }
     if stage == MachineStage::Maintenance && install.is_none() {
-        let hint = "osctl apply-config --insecure --fingerprint <shown on the console> -f <config>";
-        unmet.push(condition("config", "no source has a config", hint));
+        let (reason, hint) = match broken_state(store) {
+            Some(_) => (
+                "it would be on STATE, which cannot be used",
+                "switch the machine off and on, or start it from the install medium to begin anew",
+            ),
+            None => (
+                "no source has a config",
+                "osctl apply-config --insecure --fingerprint <shown on the console> -f <config>",
+            ),
+        };
+        unmet.push(condition("config", reason, hint));
     }
     if let Some(problem) = config::problem(store) {
         let reason = format!("this version cannot read the config: {problem}");

@@ -41,7 +41,7 @@ impl Controller for NodeServices {
 
 /// The TLS front. An own user without any capability; its port is above 1024.
 fn apid() -> ServiceSpec {
-    let probe = Probe::Tcp { address: (std::net::Ipv4Addr::LOCALHOST, ports::API).into() };
+    let probe = Probe::Tls { address: (std::net::Ipv4Addr::LOCALHOST, ports::API).into() };
     ServiceSpec {
         command: vec!["/usr/bin/apid".into()],
         environment: one_arena(),

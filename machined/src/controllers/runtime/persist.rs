@@ -1,19 +1,12 @@
-//! What starts once EPHEMERAL is there: log files, and the CNI plugins in their usual place.
+//! What starts once EPHEMERAL is there: log files.
 //!
 //! Reads `VolumeStatus`; owns no resource.
-
-use std::io;
-use std::os::unix::fs::symlink;
-use std::path::Path;
 
 use corten_constants::{labels, paths};
 use corten_controller::{BoxError, Context, Controller, Next};
 use corten_resources::block::VolumeStatus;
 use corten_store::Kind as _;
 use corten_supervisor::LogStore;
-
-/// Where [`paths::CNI_BIN`] really is.
-const CNI_BIN_ON_EPHEMERAL: &str = "/var/opt/cni/bin";
 
 /// The controller.
 #[derive(Debug)]
@@ -48,24 +41,8 @@ impl Controller for Persist {
         if self.done || !mounted {
             return Ok(Next::Wait);
         }
-        tokio::task::spawn_blocking(seed_cni).await??;
         self.logs.persist(paths::LOGS);
         self.done = true;
         Ok(Next::Wait)
     }
-}
-
-/// Links our plugins into a writable directory, where other CNIs install theirs; what is there already stays.
-fn seed_cni() -> io::Result<()> {
-    let target = Path::new(CNI_BIN_ON_EPHEMERAL);
-    std::fs::create_dir_all(target)?;
-    std::fs::create_dir_all(paths::LOGS)?;
-    for plugin in std::fs::read_dir(paths::CNI_PLUGINS)? {
-        let plugin = plugin?;
-        match symlink(plugin.path(), target.join(plugin.file_name())) {
-            Err(error) if error.kind() != io::ErrorKind::AlreadyExists => return Err(error),
-            _ => {}
-        }
-    }
-    corten_sys::mount::bind(CNI_BIN_ON_EPHEMERAL.into(), paths::CNI_BIN.into()).map_err(io::Error::other)
 }

@@ -1,4 +1,5 @@
-//! A file that takes an archive while it comes in: on EPHEMERAL, not in memory, and gone when the call is over.
+//! A file that takes an archive while it comes in: on EPHEMERAL, not in memory, and gone when the call is over. What a
+//! power cut leaves is removed when EPHEMERAL is prepared.
 
 use std::path::{Path, PathBuf};
 
@@ -6,6 +7,8 @@ use corten_api::v1::ImportImageRequest;
 use corten_api::{codes, error};
 use tokio::io::AsyncWriteExt;
 use tonic::{Status, Streaming};
+
+use crate::images::SPOOLED;
 
 /// Where it lies.
 const SPOOL: &str = "/var/tmp";
@@ -16,7 +19,7 @@ pub(super) struct Spool(PathBuf);
 
 impl Spool {
     pub(super) fn new() -> Self {
-        Self(PathBuf::from(SPOOL).join(format!("corten-import-{}.tar", uuid::Uuid::new_v4())))
+        Self(PathBuf::from(SPOOL).join(format!("{SPOOLED}{}.tar", uuid::Uuid::new_v4())))
     }
 
     pub(super) fn path(&self) -> &Path {

@@ -42,7 +42,7 @@ pub struct Endpoint {
 pub fn containerd(mirrors: &[Mirror]) -> Component {
     let mut files = vec![File::new(CONFIG, configuration())];
     files.extend(mirrors.iter().flat_map(hosts));
-    let probe = Probe::Unix { path: paths::CONTAINERD_SOCKET.into() };
+    let probe = Probe::Grpc { path: paths::CONTAINERD_SOCKET.into() };
     let service = ServiceSpec {
         command: command("containerd", vec![format!("--config={CONFIG}")]),
         directories: vec![
