@@ -62,6 +62,8 @@ pub const INSTALL_FAILED: &str = "install.failed";
 pub const RESET_REFUSED: &str = "reset.refused";
 /// A deadline passed.
 pub const TIMEOUT: &str = "timeout";
+/// The node does too much of this at the same time already.
+pub const BUSY: &str = "busy";
 /// apid could not reach machined.
 pub const PROXY_UNAVAILABLE: &str = "proxy.unavailable";
 /// Something that should not happen.
@@ -100,6 +102,7 @@ pub const ALL: &[(&str, &str)] = &[
     (INSTALL_FAILED, "the installation broke off; it can be started again"),
     (RESET_REFUSED, "the machine cannot be reset in this state or in this way"),
     (TIMEOUT, "a deadline passed"),
+    (BUSY, "the node does too much of this at the same time already; try again later"),
     (PROXY_UNAVAILABLE, "apid could not reach machined"),
     (INTERNAL, "something that should not happen"),
 ];

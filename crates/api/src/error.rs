@@ -58,6 +58,7 @@ pub fn grpc_code(code: &str) -> Code {
         codes::RESOURCE_CONFLICT | codes::UPDATE_TRANSFER => Code::Aborted,
         codes::WATCH_LAGGED => Code::DataLoss,
         codes::TIMEOUT => Code::DeadlineExceeded,
+        codes::BUSY => Code::ResourceExhausted,
         codes::MACHINE_BOOTING | codes::MACHINE_STOPPING | codes::PROXY_UNAVAILABLE => Code::Unavailable,
         codes::MACHINE_MAINTENANCE
         | codes::CLUSTER_NOT_CONTROL_PLANE

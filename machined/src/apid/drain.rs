@@ -12,6 +12,8 @@ use tokio::sync::watch;
 use tokio::time::{Instant, sleep};
 use tracing::warn;
 
+/// Calls at a time that wait for an answer: what they send may have to wait in our memory.
+const CALLS: usize = 512;
 /// For calls that are not answered. The supervisor kills apid later than this.
 const UNANSWERED: Duration = Duration::from_secs(2);
 /// For an answer that has begun.
@@ -44,10 +46,11 @@ pub(super) async fn requested() {
 }
 
 impl Drain {
-    /// Counts a call until the guard is dropped.
-    pub(super) fn call(&self) -> Unanswered<'_> {
-        self.unanswered.fetch_add(1, Ordering::Relaxed);
-        Unanswered(&self.unanswered)
+    /// Counts a call until the guard is dropped. There is none when too many calls wait already.
+    pub(super) fn call(&self) -> Option<Unanswered<'_>> {
+        let before = self.unanswered.fetch_add(1, Ordering::Relaxed);
+        let call = Unanswered(&self.unanswered);
+        (before < CALLS).then_some(call)
     }
 
     /// Waits until apid ends.
@@ -116,5 +119,14 @@ mod tests {
         assert!(unanswered >= UNANSWERED && unanswered < UNANSWERED + POLL * 2, "{unanswered:?}");
         drop(call);
         assert!(finished(&drain, pending()).await < UNANSWERED);
+    }
+
+    #[test]
+    fn of_too_many_calls_at_a_time_the_last_ones_are_refused() {
+        let drain = Drain::default();
+        let mut calls: Vec<_> = (0..CALLS).map(|_| drain.call().unwrap()).collect();
+        assert!(drain.call().is_none() && drain.call().is_none());
+        calls.pop();
+        assert!(drain.call().is_some());
     }
 }

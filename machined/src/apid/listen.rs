@@ -22,6 +22,8 @@ use tracing::{debug, info, warn};
 use super::{peer::Peer, pki::Identity, proxy::Proxy};
 
 const CONNECTIONS: usize = 1024;
+/// Calls on one connection. machined takes some hundred in all, and one client shall not have most of them.
+const STREAMS: u32 = 128;
 const HANDSHAKE: Duration = Duration::from_secs(10);
 /// How long a refused client may take to read why.
 const LINGER: Duration = Duration::from_secs(1);
@@ -128,7 +130,7 @@ async fn serve(stream: TcpStream, address: SocketAddr, identity: &Identity, prox
         .timer(TokioTimer::new())
         .keep_alive_interval(Duration::from_secs(30))
         .keep_alive_timeout(Duration::from_secs(20))
-        .max_concurrent_streams(256)
+        .max_concurrent_streams(STREAMS)
         .max_header_list_size(16 << 10)
         .initial_stream_window_size(1 << 20)
         .initial_connection_window_size(2 << 20)

@@ -4,6 +4,7 @@ use corten_api::{codes, error, peer as metadata};
 use http::{HeaderMap, HeaderName, Request, Response, Uri, uri::Authority, uri::Scheme};
 use http_body_util::{Either, Empty};
 use hyper::body::{Bytes, Incoming};
+use tonic::Status;
 
 use super::{drain::Drain, peer::Peer, upstream::Upstream};
 
@@ -31,20 +32,26 @@ impl Proxy {
         &self.drain
     }
 
-    /// Forward one request; an unreachable machined becomes a gRPC status.
+    /// Forward one request; too many of them, or an unreachable machined, become a gRPC status.
     pub(super) async fn forward(&self, mut request: Request<Incoming>, peer: &Peer) -> Response<ProxyBody> {
-        let _unanswered = self.drain.call();
+        let Some(_unanswered) = self.drain.call() else {
+            let hint = "try again in a moment; if it stays like this: osctl logs machined";
+            return refuse(error::status(codes::BUSY, "too many calls wait for machined", hint));
+        };
         attach(request.headers_mut(), peer);
         *request.uri_mut() = local(request.uri());
         match self.upstream.send(request).await {
             Ok(response) => response.map(Either::Left),
             Err(failure) => {
                 let hint = "machined may be starting or stopping: try again";
-                let status = error::to_status(codes::PROXY_UNAVAILABLE, &failure, hint);
-                status.into_http::<Empty<Bytes>>().map(Either::Right)
+                refuse(error::to_status(codes::PROXY_UNAVAILABLE, &failure, hint))
             }
         }
     }
+}
+
+fn refuse(status: Status) -> Response<ProxyBody> {
+    status.into_http::<Empty<Bytes>>().map(Either::Right)
 }
 
 /// Remove what only we may say, then say it.

@@ -140,13 +140,7 @@ impl Archive {
         Ok(walk.blobs)
     }
 
-    fn collect(
-        &self,
-        digest: &str,
-        refers: bool,
-        depth: usize,
-        walk: &mut Walk,
-    ) -> Result<(), ArchiveError> {
+    fn collect(&self, digest: &str, refers: bool, depth: usize, walk: &mut Walk) -> Result<(), ArchiveError> {
         let entry = entry_name(digest)?;
         // Before it is looked into: what leads back to itself is not followed for ever.
         if !walk.seen.insert(digest.to_owned()) {
@@ -395,8 +389,8 @@ mod tests {
             let comment = "x".repeat(comment);
             let pairs = [("comment", comment.as_bytes()), ("path", b"index.json".as_slice())];
             records.append_pax_extensions(pairs).unwrap();
-            let bytes = [records.get_ref().as_slice(), &std::fs::read(file.path()).unwrap()].concat();
-            std::fs::write(file.path(), bytes).unwrap();
+            let rest = std::fs::read(file.path()).unwrap();
+            std::fs::write(file.path(), [records.get_ref().as_slice(), rest.as_slice()].concat()).unwrap();
             Archive::open(file.path()).map(|archive| archive.images().unwrap().len())
         };
         assert_eq!(opened(10).unwrap(), 1);

@@ -47,14 +47,13 @@ pub enum ImportError {
 /// When the archive is damaged or containerd refuses it. Blobs that were written are collected by containerd.
 pub async fn import(containerd: &Containerd, path: &Path) -> Result<Vec<ImageInfo>, ImportError> {
     let owned = path.to_owned();
-    let archive = tokio::task::spawn_blocking(move || archive::Archive::open(&owned))
-        .await
-        .map_err(|_| ArchiveError::Interrupted)??;
+    let archive = blocking(move || archive::Archive::open(&owned)).await?;
     let images = archive.images()?;
     let missing = containerd.missing(&images).await?;
     if !missing.is_empty() {
         let lease = containerd.lease().await?;
-        for blob in archive.blobs(&missing)? {
+        let wanted = missing.clone();
+        for blob in blocking(move || archive.blobs(&wanted)).await? {
             containerd.write(&lease, path, &blob).await?;
         }
         for image in &missing {
@@ -63,6 +62,13 @@ pub async fn import(containerd: &Containerd, path: &Path) -> Result<Vec<ImageInf
         containerd.release(lease).await;
     }
     Ok(images)
+}
+
+/// Reads the archive on a thread of its own: the disk may be slow.
+async fn blocking<T: Send + 'static>(
+    work: impl FnOnce() -> Result<T, ArchiveError> + Send + 'static,
+) -> Result<T, ArchiveError> {
+    tokio::task::spawn_blocking(work).await.map_err(|_| ArchiveError::Interrupted)?
 }
 
 #[cfg(test)]

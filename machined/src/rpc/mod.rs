@@ -9,6 +9,7 @@ mod cluster;
 mod config;
 mod health;
 mod image;
+mod limits;
 mod log;
 mod machine;
 mod process;
@@ -18,6 +19,7 @@ mod service;
 mod storage;
 #[cfg(test)]
 mod tests;
+mod turn;
 mod update;
 
 use std::io;
@@ -41,17 +43,19 @@ use tokio_stream::wrappers::UnixListenerStream;
 use tonic::Status;
 use tonic::transport::Server;
 
+use self::limits::{CONFIG, MESSAGE, PIECE};
 use crate::node::Node;
 
 /// Answers of a streaming method.
 type Answers<T> = Pin<Box<dyn Stream<Item = Result<T, Status>> + Send>>;
 
-/// Largest message that a client may send, in bytes: a config, or a piece of an image.
-const MESSAGE_LIMIT: usize = 4 << 20;
 /// What a client may send on one stream before we have read it, in bytes.
 const STREAM_WINDOW: u32 = 1 << 20;
 /// The same for all streams of one connection, and apid puts many callers on one.
 const CONNECTION_WINDOW: u32 = 4 << 20;
+/// Calls on one connection. [`limits`] refuses those that are too many; beyond this they wait in apid, for what may never
+/// end.
+const CONNECTION_STREAMS: u32 = 1024;
 
 /// Why the API is not served.
 #[derive(Debug, thiserror::Error)]
@@ -93,20 +97,22 @@ pub async fn serve(node: Node, path: &str) -> Result<(), ServeError> {
         .http2_keepalive_interval(Some(Duration::from_secs(60)))
         .initial_stream_window_size(STREAM_WINDOW)
         .initial_connection_window_size(CONNECTION_WINDOW)
+        .max_concurrent_streams(CONNECTION_STREAMS)
         .layer(auth::AuthLayer::new(node))
-        .add_service(health)
-        .add_service(reflection)
-        .add_service(MachineServiceServer::new(api.clone()))
-        .add_service(ServiceServiceServer::new(api.clone()))
-        .add_service(LogServiceServer::new(api.clone()))
-        .add_service(ResourceServiceServer::new(api.clone()))
-        .add_service(ImageServiceServer::new(api.clone()).max_decoding_message_size(MESSAGE_LIMIT))
-        .add_service(ConfigServiceServer::new(api.clone()).max_decoding_message_size(MESSAGE_LIMIT))
-        .add_service(ClusterServiceServer::new(api.clone()))
-        .add_service(SecurityServiceServer::new(api.clone()))
-        .add_service(ProcessServiceServer::new(api.clone()))
-        .add_service(StorageServiceServer::new(api.clone()))
-        .add_service(UpdateServiceServer::new(api).max_decoding_message_size(MESSAGE_LIMIT))
+        .layer(limits::LimitLayer::default())
+        .add_service(health.max_decoding_message_size(MESSAGE))
+        .add_service(reflection.max_decoding_message_size(MESSAGE))
+        .add_service(MachineServiceServer::new(api.clone()).max_decoding_message_size(MESSAGE))
+        .add_service(ServiceServiceServer::new(api.clone()).max_decoding_message_size(MESSAGE))
+        .add_service(LogServiceServer::new(api.clone()).max_decoding_message_size(MESSAGE))
+        .add_service(ResourceServiceServer::new(api.clone()).max_decoding_message_size(MESSAGE))
+        .add_service(ImageServiceServer::new(api.clone()).max_decoding_message_size(PIECE))
+        .add_service(ConfigServiceServer::new(api.clone()).max_decoding_message_size(CONFIG))
+        .add_service(ClusterServiceServer::new(api.clone()).max_decoding_message_size(MESSAGE))
+        .add_service(SecurityServiceServer::new(api.clone()).max_decoding_message_size(MESSAGE))
+        .add_service(ProcessServiceServer::new(api.clone()).max_decoding_message_size(MESSAGE))
+        .add_service(StorageServiceServer::new(api.clone()).max_decoding_message_size(MESSAGE))
+        .add_service(UpdateServiceServer::new(api).max_decoding_message_size(PIECE))
         .serve_with_incoming(UnixListenerStream::new(listener))
         .await?;
     Ok(())

@@ -284,6 +284,18 @@ async fn the_way_in_is_not_stopped_and_the_refusal_says_what_to_do_instead() {
 }
 
 #[tokio::test]
+async fn a_message_is_as_large_as_its_service_needs_and_no_larger() {
+    let bench = Bench::start(true);
+    let text = "#\n".repeat(64 << 10);
+    let mut resources = ResourceServiceClient::new(bench.client(READER));
+    let refused = resources.list(v1::ListResourcesRequest { kind: text.clone() }).await.unwrap_err();
+    assert_eq!(refused.code(), Code::OutOfRange, "{refused}");
+    let mut config = ConfigServiceClient::new(bench.client(READER));
+    let answer = config.validate(v1::ValidateConfigRequest { config: text, ..Default::default() }).await;
+    assert!(answer.as_ref().err().is_none_or(|status| status.code() != Code::OutOfRange), "{answer:?}");
+}
+
+#[tokio::test]
 async fn a_log_is_followed_from_its_tail() {
     let bench = Bench::start(true);
     for n in 0..200 {

@@ -6,11 +6,16 @@ use procfs::Current as _;
 use procfs::process::StatFlags;
 use tonic::{Request, Response, Status};
 
+use crate::rpc::turn::Turn;
+
+/// The kernel makes whoever reads the memory of a process wait for as long as it works on that memory, for ever when its
+/// disk hangs.
+static TURN: Turn = Turn::new("listing the processes");
+
 pub(super) async fn list(
     _request: Request<ListProcessesRequest>,
 ) -> Result<Response<ListProcessesResponse>, Status> {
-    let observed = tokio::task::spawn_blocking(observe).await;
-    let observed = observed.map_err(|failure| error::to_status(codes::INTERNAL, &failure, ""))?;
+    let observed = TURN.take(observe).await?;
     observed.map(Response::new).map_err(|failure| error::to_status(codes::INTERNAL, &failure, ""))
 }
 

@@ -23,6 +23,8 @@ use reqwest::header::RANGE;
 const CHUNK: usize = 1 << 20;
 /// For a server to accept, and between two pieces of what it sends.
 const PATIENCE: Duration = Duration::from_secs(30);
+/// For all that it takes until a server begins to send what was asked for: names, connections, redirections, a token.
+const ANSWER: Duration = Duration::from_secs(60);
 /// Connections in a row that bring nothing, before it is given up.
 const ATTEMPTS: u32 = 5;
 
@@ -73,6 +75,9 @@ pub enum SourceError {
         /// How many it has.
         layers: usize,
     },
+    /// Accepted, and then nothing.
+    #[error("the server did not answer within {} seconds", ANSWER.as_secs())]
+    Silent,
     /// The stream broke.
     #[error("read the bundle")]
     Read(#[source] io::Error),
@@ -124,7 +129,7 @@ pub async fn open(origin: &Origin, insecure: bool) -> Result<Incoming, SourceErr
 
 impl Incoming {
     async fn start(open: Open) -> Result<Self, SourceError> {
-        let stream = open(0).await?.stream;
+        let stream = in_time(open(0)).await?.stream;
         Ok(Self { open, stream, position: 0, surplus: 0, rest: BytesMut::new(), failed: 0 })
     }
 
@@ -217,7 +222,7 @@ impl Incoming {
     }
 
     async fn reopen(&mut self) -> Result<(), SourceError> {
-        let Opened { start, stream } = (self.open)(self.position).await?;
+        let Opened { start, stream } = in_time((self.open)(self.position)).await?;
         self.surplus = self.position.saturating_sub(start);
         self.stream = stream;
         Ok(())
@@ -228,6 +233,11 @@ impl std::fmt::Debug for Incoming {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("Incoming").field("position", &self.position).finish_non_exhaustive()
     }
+}
+
+/// A server that took the connection may still never answer.
+async fn in_time<T>(answer: impl Future<Output = Result<T, SourceError>>) -> Result<T, SourceError> {
+    tokio::time::timeout(ANSWER, answer).await.unwrap_or(Err(SourceError::Silent))
 }
 
 fn from_url(url: &str) -> Result<Open, SourceError> {
@@ -258,8 +268,9 @@ async fn from_registry(image: &str, insecure: bool) -> Result<Open, SourceError>
     let protocol = if insecure { ClientProtocol::Http } else { ClientProtocol::Https };
     let client =
         Client::new(ClientConfig { protocol, connect_timeout: Some(PATIENCE), ..ClientConfig::default() });
-    let (manifest, _) =
-        client.pull_image_manifest(&reference, &RegistryAuth::Anonymous).await.map_err(failed)?;
+    let manifest =
+        async { client.pull_image_manifest(&reference, &RegistryAuth::Anonymous).await.map_err(failed) };
+    let (manifest, _) = in_time(manifest).await?;
     let [layer] = manifest.layers.as_slice() else {
         return Err(SourceError::Layers { image: image.to_owned(), layers: manifest.layers.len() });
     };

@@ -56,6 +56,31 @@ async fn a_connection_that_only_breaks_is_given_up() {
     assert_eq!(asked.lock().unwrap().len(), 1 + ATTEMPTS as usize);
 }
 
+#[tokio::test(start_paused = true)]
+async fn a_server_that_does_not_answer_again_is_given_up() {
+    let first = std::sync::atomic::AtomicBool::new(true);
+    let open: Open = Box::new(move |_| {
+        if !first.swap(false, std::sync::atomic::Ordering::Relaxed) {
+            return futures::future::pending().boxed();
+        }
+        let stream = futures::stream::iter([Err(io::ErrorKind::ConnectionReset.into())]).boxed();
+        async move { Ok(Opened { start: 0, stream }) }.boxed()
+    });
+    let mut bundle = Incoming::start(open).await.unwrap();
+    let given_up = tokio::time::timeout(PATIENCE * 100, bundle.chunk()).await.unwrap();
+    assert!(matches!(given_up, Err(SourceError::Silent)), "{given_up:?}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_server_that_takes_the_connection_and_never_answers_is_given_up() {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = listener.local_addr().unwrap();
+    for origin in [Origin::Url(format!("http://{address}/x")), Origin::Image(format!("{address}/x/y:1"))] {
+        let opened = tokio::time::timeout(PATIENCE * 100, open(&origin, true)).await.unwrap();
+        assert!(matches!(opened, Err(SourceError::Silent)), "{opened:?}");
+    }
+}
+
 #[tokio::test]
 async fn bytes_that_are_here_already_are_not_sent_again() {
     for partial in [true, false] {

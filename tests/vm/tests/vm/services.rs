@@ -75,6 +75,9 @@ fn a_service_that_is_killed_ten_times_runs_again_each_time() {
         for (service, process) in rotating_in_turn(&SERVICES, SERVICES_A_RUN) {
             let mut pid = back(&node, service, 0, lab.timeouts().seconds(20)).await?;
             for round in 1..=KILLS {
+                if service == "dashboard" {
+                    node.expect_boot(); // boots are counted by its first line
+                }
                 pid = kill(&pod, &node, service, process, pid, lab)
                     .await
                     .with_context(|| format!("kill {round} of {service}"))?;
@@ -87,6 +90,20 @@ fn a_service_that_is_killed_ten_times_runs_again_each_time() {
         // The kubelet waits up to three seconds before it calls a containerd anew that it did not reach.
         let reached = pod.exec_until(&["env"], lab.timeouts().seconds(10)).await;
         reached.context("the pod did not outlive the services").map(drop)
+    });
+}
+
+#[test]
+fn an_api_that_hangs_is_found_out_and_starts_again() {
+    vm_test_in_turn(0, async |lab| {
+        let node = lab.ready_node().await?;
+        let pod = node.privileged_pod("freezer").await?;
+        node.expect_restart("apid");
+        let before = back(&node, "apid", 0, lab.timeouts().seconds(20)).await?;
+        pod.exec(&["kill", "apid", "STOP"]).await?.ok()?;
+        // Three checks of 15 seconds and 5 more of silence each, and the time that it has to end by itself.
+        let patience = Duration::from_secs(63) + lab.timeouts().seconds(10);
+        back(&node, "apid", before, patience).await.map(drop)
     });
 }
 
