@@ -153,6 +153,12 @@ fn os_release_field<'a>(text: &'a str, name: &str) -> Option<&'a str> {
     Some(value.trim_matches('"'))
 }
 
+/// The installed version of a package whose code is linked into what is built.
+pub(crate) fn version(name: &'static str) -> Result<String> {
+    let installed = installed(&[any(name)])?;
+    installed.get(name).cloned().with_context(|| format!("the Debian package {name} is not installed"))
+}
+
 /// Which of the packages are installed, in which version.
 fn installed(packages: &[Package]) -> Result<BTreeMap<String, String>> {
     let mut query = Command::new("dpkg-query");

@@ -38,6 +38,9 @@ const READ_BY_HAND: &[(&str, &str)] = &[
     ("libtinfo6", "X11"),
 ];
 
+/// Packages of the machine that builds, whose code is linked into programs, with their licences.
+const LINKED: &[(&str, &str)] = &[("libc6-dev", "LGPL-2.1-or-later"), ("libseccomp-dev", "LGPL-2.1-only")];
+
 /// Writes the document, unless it is there already.
 pub(crate) fn build(
     components: &Components,
@@ -54,6 +57,11 @@ pub(crate) fn build(
         packages.insert(debian_package(name, package));
     }
     packages.insert(debian_package(&format!("linux-image-{}", kernel.release), &kernel.package));
+    for (name, licence) in LINKED {
+        let version = crate::packages::version(name)?;
+        let (name, licence) = ((*name).to_owned(), (*licence).to_owned());
+        packages.insert(Package { origin: Origin::Debian, name, version, licence, checksum: None });
+    }
     let created =
         jiff::Timestamp::from_second(i64::try_from(epoch)?)?.strftime("%Y-%m-%dT%H:%M:%SZ").to_string();
     let text = sbom::document(VERSION, &created, &packages);

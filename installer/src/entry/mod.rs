@@ -79,6 +79,13 @@ impl EntryName {
         Self { tries: None, ..self.clone() }
     }
 
+    /// The same with its tries used up.
+    #[must_use]
+    pub fn exhausted(&self) -> Self {
+        let used_up = |tries: Tries| Tries { left: 0, done: tries.done.saturating_add(tries.left) };
+        Self { tries: self.tries.map(used_up), ..self.clone() }
+    }
+
     /// Whether its tries are used up.
     pub fn is_exhausted(&self) -> bool {
         self.tries.is_some_and(|tries| tries.left == 0)

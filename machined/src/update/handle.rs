@@ -264,12 +264,9 @@ impl Updates {
         let version = self
             .work(|inner| {
                 let system = inner.system()?;
-                let esp = Esp::mount(&system.esp)?;
-                let name = stage::roll_back(&esp, &inner.running)?.ok_or(UpdateError::NothingToRollBackTo)?;
-                // The next boot takes away what is on trial now, and has to know of it.
-                if !stage::is_on_trial(&esp, &inner.running)? {
-                    system.meta_file().update(forget)?;
-                }
+                let name = stage::roll_back(&Esp::mount(&system.esp)?, &inner.running)?;
+                let name = name.ok_or(UpdateError::NothingToRollBackTo)?;
+                system.meta_file().update(forget)?;
                 Ok(name.version.to_string())
             })
             .await?;

@@ -120,8 +120,10 @@ fn inputs(go: &Go, folder: &Path, component: &Component) -> Result<Inputs> {
     }
     if component.cgo {
         let compiler = progress::output(Command::new("gcc").arg("-dumpfullversion"))?;
-        let library = progress::output(Command::new("pkg-config").args(["--modversion", "libseccomp"]))?;
-        inputs = inputs.value("gcc", compiler).value("libseccomp", library);
+        inputs = inputs.value("gcc", compiler);
+        for library in ["libc6-dev", "libseccomp-dev"] {
+            inputs = inputs.value(library, packages::version(library)?);
+        }
     }
     Ok(inputs)
 }

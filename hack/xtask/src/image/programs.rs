@@ -11,7 +11,7 @@ use std::process::Command;
 use anyhow::{Context as _, Result};
 
 use crate::cache::{self, Inputs};
-use crate::progress;
+use crate::{packages, progress};
 
 const TARGET: &str = "x86_64-unknown-linux-gnu";
 /// Packages and the programs that they make.
@@ -21,6 +21,8 @@ const PROGRAMS: &[(&str, &str)] = &[
     ("corten-pause", "pause"),
     ("corten-workload", "corten-workload"),
 ];
+/// The Debian package that is linked into them.
+pub(crate) const C_LIBRARY: &str = "libc6-dev";
 /// The feature of machined with which it fails on request.
 const FAULTS: &str = "machined/faults";
 /// A release without what makes it slow to compile.
@@ -63,7 +65,7 @@ pub(crate) fn build() -> Result<Programs> {
 fn inputs(profile: &str) -> Result<Inputs> {
     let root = cache::workspace_root();
     let compiler = progress::output(Command::new("rustc").current_dir(&root).arg("--version"))?;
-    let flags = flags(Path::new("/corten"), Path::new("/cargo")).join(" ");
+    let flags = flags(Path::new("/corten"), Path::new("/cargo"), &packages::version(C_LIBRARY)?).join(" ");
     let mut inputs =
         Inputs::new().value("profile", profile).value("compiler", compiler).value("flags", flags);
     for folder in SOURCES {
@@ -108,7 +110,7 @@ fn compile(profile: &str, more: &[&str]) -> Result<PathBuf> {
         command.args(["--package", package]);
     }
     command.args(more);
-    let flags = flags(&cache::workspace_root(), &cargo_home()?);
+    let flags = flags(&cache::workspace_root(), &cargo_home()?, &packages::version(C_LIBRARY)?);
     command.env("CARGO_ENCODED_RUSTFLAGS", flags.join("\x1f"));
     // C code in crates, for what the compiler writes about where a file was.
     command.env("CFLAGS", format!("-ffile-prefix-map={}=/cargo", cargo_home()?.display()));
@@ -116,9 +118,15 @@ fn compile(profile: &str, more: &[&str]) -> Result<PathBuf> {
     Ok(target.join(TARGET).join(profile))
 }
 
-fn flags(root: &Path, cargo_home: &Path) -> Vec<String> {
+fn flags(root: &Path, cargo_home: &Path, c_library: &str) -> Vec<String> {
     let remap = |from: &Path, to: &str| format!("--remap-path-prefix={}={to}", from.display());
-    vec!["-Ctarget-feature=+crt-static".to_owned(), remap(cargo_home, "/cargo"), remap(root, "/corten")]
+    vec![
+        "-Ctarget-feature=+crt-static".to_owned(),
+        remap(cargo_home, "/cargo"),
+        remap(root, "/corten"),
+        // Cargo does not see that the library it links is another one.
+        format!("--cfg=corten_c_library={c_library:?}"),
+    ]
 }
 
 fn cargo_home() -> Result<PathBuf> {
@@ -133,7 +141,7 @@ mod tests {
 
     #[test]
     fn no_path_of_the_machine_gets_into_a_program() {
-        let flags = flags(Path::new("/home/me/corten"), Path::new("/home/me/.cargo"));
+        let flags = flags(Path::new("/home/me/corten"), Path::new("/home/me/.cargo"), "2.36");
         assert!(flags.contains(&"--remap-path-prefix=/home/me/corten=/corten".to_owned()));
         assert!(flags.contains(&"--remap-path-prefix=/home/me/.cargo=/cargo".to_owned()));
         assert!(flags.contains(&"-Ctarget-feature=+crt-static".to_owned()));

@@ -26,10 +26,14 @@ fn tries(row: &Broken) -> usize {
 
 /// Gives the versions to come so many boots.
 async fn give_tries(lab: &Lab, node: &TestNode, tries: usize) -> Result<()> {
+    change_policy(lab, node, "\ntries: 1\n", &format!("\ntries: {tries}\n")).await
+}
+
+async fn change_policy(lab: &Lab, node: &TestNode, from: &str, to: &str) -> Result<()> {
     let config = std::fs::read_to_string(node.cluster().config_file())?;
-    ensure!(config.contains("\ntries: 1\n"), "the config has another update policy: {config}");
-    let file = lab.dir().join("tries.yaml");
-    std::fs::write(&file, config.replace("\ntries: 1\n", &format!("\ntries: {tries}\n")))?;
+    ensure!(config.contains(from), "the config has another update policy: {config}");
+    let file = lab.dir().join("policy.yaml");
+    std::fs::write(&file, config.replace(from, to))?;
     node.osctl().ok(&["apply-config", "-f", file.as_str()]).await.map(drop)
 }
 
@@ -201,5 +205,28 @@ fn a_byte_that_changed_in_the_new_slot_ends_in_the_old_one() {
         ensure!(why && tries == Some(1), "{version} is not refused after one try: {said:?}");
         ensure!(node.status().await?.config_generation == generation, "the config changed");
         Ok(())
+    });
+}
+
+#[test]
+fn a_version_on_trial_is_given_up_by_a_rollback_and_nothing_is_held_against_it() {
+    vm_test_in_turn(3, async |lab| {
+        let node = lab.ready_node().await?;
+        let old = node.version().await?;
+        let policy = ("\ntries: 1\nsoak: 3s\n", "\ntries: 2\nsoak: 10m\n");
+        change_policy(lab, &node, policy.0, policy.1).await?;
+        let next = further(lab, "next")?;
+        let path = bundle(lab, "next", &next)?;
+        patient(&node).ok(&["upgrade", "-f", path.as_str(), "--no-wait"]).await?;
+        node.wait_version(&next.about().version).await?;
+        let trial = |text: &str| text.contains("1 of 2 tries left");
+        node.osctl().until(&["update", "status"], lab.timeouts().seconds(20), trial).await?;
+
+        node.expect_boot();
+        patient(&node).ok(&["rollback"]).await?;
+        ensure!(node.version().await? == old, "the old version does not run");
+        let said = node.update_status().await?;
+        ensure!(said.denied.is_empty() && said.pending.is_none(), "{said:?}");
+        node.osctl().run(&["rollback"]).await?.fails(8, &["no version that could boot"])
     });
 }
