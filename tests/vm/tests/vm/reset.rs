@@ -8,6 +8,7 @@ use corten_sys::block::gpt;
 use corten_vm_tests::{Finished, Lab, TestNode, vm_test, vm_test_in_turn};
 
 use crate::services::back;
+use crate::versions::start_of;
 
 /// The image of test pods. By this name containerd knows it, on EPHEMERAL and nowhere else.
 const IMAGE: &str = "corten.dev/workload:latest";
@@ -163,5 +164,26 @@ fn a_control_plane_that_lost_its_data_by_a_reset_begins_anew() {
         let patience = lab.timeouts().seconds(30);
         node.osctl().until(&["bootstrap"], patience, |_| true).await?;
         back(&node, "etcd", 0, patience).await.map(drop)
+    });
+}
+
+#[test]
+fn a_machine_whose_state_is_damaged_is_looked_at_by_strangers_and_not_erased() {
+    vm_test_in_turn(2, async |lab| {
+        let node = lab.ready_node().await?;
+        node.osctl().ok(&["shutdown"]).await?;
+        node.machine().wait_off(lab.timeouts().power_off()).await?;
+        // Where ext4 has its superblock, and the journal's beginning.
+        node.machine().overwrite_disk(start_of("STATE")?, 1 << 20, 0xa5)?;
+        node.expect_boot();
+        node.expect_trouble("volume STATE cannot be used");
+        let mark = node.machine().start().await?;
+        let fingerprint = node.wait_fingerprint(mark).await?;
+        node.insecure(&fingerprint, &["disks"]).await?.ok()?;
+        for command in [&["reset", "--disk", "--yes"][..], &["reboot"], &["shutdown"]] {
+            let refused = node.insecure(&fingerprint, command).await?;
+            refused.fails(5, &["access.denied", "STATE cannot be used", "not formatted over", "hint:"])?;
+        }
+        Ok(())
     });
 }

@@ -102,7 +102,7 @@ fn an_api_that_hangs_is_found_out_and_starts_again() {
         let before = back(&node, "apid", 0, lab.timeouts().seconds(20)).await?;
         pod.exec(&["kill", "apid", "STOP"]).await?.ok()?;
         // Three checks of 15 seconds and 5 more of silence each, and the time that it has to end by itself.
-        let patience = Duration::from_secs(63) + lab.timeouts().seconds(10);
+        let patience = Duration::from_secs(63) + lab.timeouts().seconds(20);
         back(&node, "apid", before, patience).await.map(drop)
     });
 }
