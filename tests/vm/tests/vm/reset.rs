@@ -184,6 +184,6 @@ fn a_machine_whose_state_is_damaged_is_looked_at_by_strangers_and_not_erased() {
             let refused = node.insecure(&fingerprint, command).await?;
             refused.fails(5, &["access.denied", "STATE cannot be used", "not formatted over", "hint:"])?;
         }
-        Ok(())
+        Ok(node.machine().power_cut().await?)
     });
 }
