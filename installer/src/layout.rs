@@ -4,6 +4,8 @@
 //! fleet. Offsets are fixed: only EPHEMERAL, the last one, depends on the size of the disk. They are the same in bytes
 //! whatever the sectors of the disk are, so that an image can be moved between disks.
 
+use std::ops::Range;
+
 use corten_constants::labels;
 use uuid::{Uuid, uuid};
 
@@ -96,6 +98,13 @@ pub struct Extent {
     pub start: u64,
     /// Its length.
     pub length: u64,
+}
+
+impl Extent {
+    /// Whether a partition with this number, in these bytes of the disk, is where it would go.
+    pub fn is_taken_by(&self, number: u32, range: &Range<u64>) -> bool {
+        self.number == number || (range.start < self.start + self.length && self.start < range.end)
+    }
 }
 
 /// Why a layout does not fit.

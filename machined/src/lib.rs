@@ -13,6 +13,7 @@ pub mod kernel_ring;
 pub mod modprobe;
 pub mod native;
 pub mod node;
+pub mod one_at_a_time;
 pub mod own_log;
 pub mod rpc;
 pub mod run;

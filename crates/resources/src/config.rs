@@ -42,6 +42,11 @@ pub struct ConfigSourceStatus {
     pub message: String,
 }
 
+impl ConfigSourceStatus {
+    /// Id of the one that says that no source has a config: all were asked.
+    pub const ALL: &'static str = "all";
+}
+
 impl Kind for ConfigSourceStatus {
     const NAME: &'static str = "ConfigSourceStatus";
     const NAMESPACE: &'static str = "config";

@@ -60,6 +60,11 @@ const fn at_least(name: &'static str, version: &'static str) -> Package {
     Package { name, at_least: Some(version) }
 }
 
+/// The C library, which is linked into the workspace's programs and into runc.
+pub(crate) const C_LIBRARY: &str = "libc6-dev";
+/// The library that is linked into runc.
+pub(crate) const SECCOMP_LIBRARY: &str = "libseccomp-dev";
+
 /// To compile the components and to make images.
 const BUILD: &[Package] = &[
     any("binutils"),        // objcopy, readelf
@@ -68,8 +73,8 @@ const BUILD: &[Package] = &[
     any("dosfstools"),      // the EFI system partition
     any("e2fsprogs"),       // mkfs.ext4, in the image too
     any("gcc"),             // runc has C code
-    any("libc6-dev"),
-    any("libseccomp-dev"),               // runc
+    any(C_LIBRARY),
+    any(SECCOMP_LIBRARY),                // runc
     any("mtools"),                       // files in the EFI system partition
     any("nftables"),                     // nft, in the image
     any("pkg-config"),                   // runc

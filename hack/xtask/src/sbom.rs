@@ -16,7 +16,7 @@ use crate::cache::{self, Inputs};
 use crate::components::{self, Components, Place};
 use crate::image::debian::Unpacked;
 use crate::kernel::Kernel;
-use crate::progress;
+use crate::{packages, progress};
 
 /// Programs of the workspace that are in the image.
 const ROOTS: &[&str] = &["machined", "corten-pause"];
@@ -39,7 +39,8 @@ const READ_BY_HAND: &[(&str, &str)] = &[
 ];
 
 /// Packages of the machine that builds, whose code is linked into programs, with their licences.
-const LINKED: &[(&str, &str)] = &[("libc6-dev", "LGPL-2.1-or-later"), ("libseccomp-dev", "LGPL-2.1-only")];
+const LINKED: &[(&str, &str)] =
+    &[(packages::C_LIBRARY, "LGPL-2.1-or-later"), (packages::SECCOMP_LIBRARY, "LGPL-2.1-only")];
 
 /// Writes the document, unless it is there already.
 pub(crate) fn build(
@@ -58,7 +59,7 @@ pub(crate) fn build(
     }
     packages.insert(debian_package(&format!("linux-image-{}", kernel.release), &kernel.package));
     for (name, licence) in LINKED {
-        let version = crate::packages::version(name)?;
+        let version = packages::version(name)?;
         let (name, licence) = ((*name).to_owned(), (*licence).to_owned());
         packages.insert(Package { origin: Origin::Debian, name, version, licence, checksum: None });
     }

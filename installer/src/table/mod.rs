@@ -134,10 +134,7 @@ impl Table {
 
     /// What is erased for a new partition must be nobody's.
     fn has_room_for(&self, extent: &Extent) -> Result<(), TableError> {
-        let (start, end) = (extent.start, extent.start + extent.length);
-        let taken = |partition: &&Partition| {
-            partition.number == extent.number || (partition.start < end && start < partition.range().end)
-        };
+        let taken = |partition: &&Partition| extent.is_taken_by(partition.number, &partition.range());
         match self.partitions.iter().find(taken) {
             None => Ok(()),
             Some(other) => Err(TableError::Taken {

@@ -143,7 +143,7 @@ fn check<B>(request: &http::Request<B>, maintenance: bool) -> Result<Caller, Box
 fn protect(store: &Store, maintenance: bool, path: &str) -> Result<(), Box<Status>> {
     let Some(state) = store.get::<VolumeStatus>(labels::STATE) else { return Ok(()) };
     // A STATE that has just been mounted may not have been read yet.
-    let read = state.spec.is_mounted() && store.get::<ConfigSourceStatus>("all").is_some();
+    let read = state.spec.is_mounted() && store.get::<ConfigSourceStatus>(ConfigSourceStatus::ALL).is_some();
     if !maintenance || read || only_looks(path) {
         return Ok(());
     }
@@ -178,7 +178,9 @@ mod tests {
         let refused = protect(&store, true, "/corten.v1.MachineService/Reset").unwrap_err();
         assert!(refused.message().ends_with("bad sectors"), "{}", refused.message());
         assert!(protect(&store, false, "/corten.v1.MachineService/Reset").is_ok(), "roles decide");
-        store.put::<ConfigSourceStatus>("test", "all", ConfigSourceStatus::default()).unwrap();
+        store
+            .put::<ConfigSourceStatus>("test", ConfigSourceStatus::ALL, ConfigSourceStatus::default())
+            .unwrap();
         assert!(open("MachineService/Reset"), "it is certain that there is no config");
     }
 

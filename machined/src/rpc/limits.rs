@@ -13,6 +13,7 @@ use bytes::Bytes;
 use corten_api::v1::{config_service_server, image_service_server, update_service_server};
 use corten_api::{codes, error};
 use futures::future::{self, BoxFuture, FutureExt as _, TryFutureExt as _};
+use http_body_util::BodyExt as _;
 use hyper::body::{Body as HttpBody, Frame, SizeHint};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::time::{Instant, Sleep, sleep_until};
@@ -103,9 +104,16 @@ where
         };
         let stream = STREAMS.contains(&path);
         let answer = self.inner.call(request.map(|body| Body::new(Arriving::new(body, stream))));
-        // The call is over when its answer is.
-        answer.map_ok(move |answer| answer.map(|body| Body::new(Counted { body, _place: place }))).boxed()
+        answer.map_ok(move |answer| answer.map(|body| Body::new(counted(body, place)))).boxed()
     }
+}
+
+/// The call is over when its answer is: the body keeps the place for as long as it is there.
+fn counted(body: Body, place: OwnedSemaphorePermit) -> impl HttpBody<Data = Bytes, Error = Status> {
+    body.map_err(move |status| {
+        let _place = &place;
+        status
+    })
 }
 
 fn busy(path: &str) -> Status {
@@ -161,39 +169,12 @@ impl HttpBody for Arriving {
     }
 }
 
-/// The body of an answer, which keeps its call counted.
-#[derive(Debug)]
-struct Counted {
-    body: Body,
-    _place: OwnedSemaphorePermit,
-}
-
-impl HttpBody for Counted {
-    type Data = Bytes;
-    type Error = Status;
-
-    fn poll_frame(
-        mut self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-    ) -> Poll<Option<Result<Frame<Bytes>, Status>>> {
-        Pin::new(&mut self.body).poll_frame(cx)
-    }
-
-    fn is_end_stream(&self) -> bool {
-        self.body.is_end_stream()
-    }
-
-    fn size_hint(&self) -> SizeHint {
-        self.body.size_hint()
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use std::convert::Infallible;
 
     use futures::StreamExt as _;
-    use http_body_util::{BodyExt as _, StreamBody};
+    use http_body_util::StreamBody;
     use prost::Message as _;
     use tonic::Code;
     use tower::ServiceExt as _;

@@ -23,6 +23,7 @@ use super::system::System;
 use super::transfer::{Transfer, TransferError};
 use super::view::{Baseline, Begun, View};
 use super::{settle, stage};
+use crate::one_at_a_time::OneAtATime;
 use crate::versions;
 
 /// A complete transfer counts as in use for this long while it is read back.
@@ -33,8 +34,8 @@ const STAGING: Duration = Duration::from_secs(900);
 pub struct Updates {
     inner: Arc<Inner>,
     changed: Arc<Notify>,
-    /// One piece of work on the disk at a time; the others wait without a thread.
-    one_at_a_time: Arc<tokio::sync::Mutex<()>>,
+    /// Work on the disk.
+    one_at_a_time: OneAtATime,
 }
 
 /// What is behind it.
@@ -87,7 +88,7 @@ impl Updates {
             seen: Seen::default(),
         };
         let inner = Arc::new(inner);
-        Self { inner, changed: Arc::default(), one_at_a_time: Arc::default() }
+        Self { inner, changed: Arc::default(), one_at_a_time: OneAtATime::default() }
     }
 
     /// Root hash that runs.
@@ -110,12 +111,7 @@ impl Updates {
         work: impl FnOnce(&Inner) -> Result<T, UpdateError> + Send + 'static,
     ) -> Result<T, UpdateError> {
         let inner = Arc::clone(&self.inner);
-        let turn = Arc::clone(&self.one_at_a_time).lock_owned().await;
-        tokio::task::spawn_blocking(move || {
-            let _turn = turn; // also when nobody waits for the work any more
-            work(&inner)
-        })
-        .await?
+        self.one_at_a_time.run(move || work(&inner)).await?
     }
 
     /// What the disk says.

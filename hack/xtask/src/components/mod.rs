@@ -121,7 +121,7 @@ fn inputs(go: &Go, folder: &Path, component: &Component) -> Result<Inputs> {
     if component.cgo {
         let compiler = progress::output(Command::new("gcc").arg("-dumpfullversion"))?;
         inputs = inputs.value("gcc", compiler);
-        for library in ["libc6-dev", "libseccomp-dev"] {
+        for library in [packages::C_LIBRARY, packages::SECCOMP_LIBRARY] {
             inputs = inputs.value(library, packages::version(library)?);
         }
     }

@@ -21,8 +21,6 @@ const PROGRAMS: &[(&str, &str)] = &[
     ("corten-pause", "pause"),
     ("corten-workload", "corten-workload"),
 ];
-/// The Debian package that is linked into them.
-pub(crate) const C_LIBRARY: &str = "libc6-dev";
 /// The feature of machined with which it fails on request.
 const FAULTS: &str = "machined/faults";
 /// A release without what makes it slow to compile.
@@ -65,7 +63,8 @@ pub(crate) fn build() -> Result<Programs> {
 fn inputs(profile: &str) -> Result<Inputs> {
     let root = cache::workspace_root();
     let compiler = progress::output(Command::new("rustc").current_dir(&root).arg("--version"))?;
-    let flags = flags(Path::new("/corten"), Path::new("/cargo"), &packages::version(C_LIBRARY)?).join(" ");
+    let flags =
+        flags(Path::new("/corten"), Path::new("/cargo"), &packages::version(packages::C_LIBRARY)?).join(" ");
     let mut inputs =
         Inputs::new().value("profile", profile).value("compiler", compiler).value("flags", flags);
     for folder in SOURCES {
@@ -110,7 +109,7 @@ fn compile(profile: &str, more: &[&str]) -> Result<PathBuf> {
         command.args(["--package", package]);
     }
     command.args(more);
-    let flags = flags(&cache::workspace_root(), &cargo_home()?, &packages::version(C_LIBRARY)?);
+    let flags = flags(&cache::workspace_root(), &cargo_home()?, &packages::version(packages::C_LIBRARY)?);
     command.env("CARGO_ENCODED_RUSTFLAGS", flags.join("\x1f"));
     // C code in crates, for what the compiler writes about where a file was.
     command.env("CFLAGS", format!("-ffile-prefix-map={}=/cargo", cargo_home()?.display()));

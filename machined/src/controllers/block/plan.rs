@@ -48,10 +48,9 @@ pub fn partitions(size: u64, have: &[Partition]) -> Result<Vec<Extent>, PlanErro
 }
 
 fn free(extent: Extent, have: &[Partition]) -> Result<Extent, PlanError> {
-    let end = extent.start + extent.length;
     let taken = |partition: &&Partition| {
-        let apart = partition.start + partition.size <= extent.start || end <= partition.start;
-        !apart || partition.number == extent.number
+        let range = partition.start..partition.start + partition.size;
+        extent.is_taken_by(partition.number, &range)
     };
     match have.iter().find(taken) {
         None => Ok(extent),

@@ -178,12 +178,13 @@ fn announce(ctx: &Context, volume: &Volume, message: &str) {
 /// Adds what the system disk lacks, in the table and in the kernel.
 pub(super) fn complete(disk: Disk) -> Result<Found, String> {
     // A disk that could not be read would look as if it lacked everything.
-    let partitions = gpt::read(&disk.path, disk.sector_size).map_err(|error| chain(&error))?;
+    let read = || gpt::read(&disk.path, disk.sector_size).map_err(|error| chain(&error));
+    let mut partitions = read()?;
     let missing = plan::partitions(disk.size, &partitions).map_err(|error| chain(&error))?;
     if !missing.is_empty() {
         table::add(&disk.path, disk.sector_size, &missing).map_err(|error| chain(&error))?;
+        partitions = read()?;
     }
-    let partitions = gpt::read(&disk.path, disk.sector_size).map_err(|error| chain(&error))?;
     for partition in &partitions {
         if !block::has_partition(&disk, partition.number) {
             block::announce_partition(&disk, partition.number, partition.start, partition.size)

@@ -5,7 +5,7 @@
 //! so the next boot needs no source. Woken by [`ConfigStore`] when the operator applied one.
 
 use std::path::PathBuf;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 use std::time::Duration;
 
 use corten_config::{Config, Source};
@@ -22,6 +22,7 @@ use super::slot_config;
 use super::sources::{Found, fetch, fw_cfg, inline};
 use crate::boot::cmdline::Cmdline;
 use crate::controllers::install::{self, Installs};
+use crate::one_at_a_time::OneAtATime;
 use crate::versions;
 
 /// Between two attempts at the URL.
@@ -40,8 +41,8 @@ pub enum Successor {
 #[derive(Debug, Clone)]
 pub struct ConfigStore {
     generations: Generations,
-    /// Held by whoever works on STATE: the number of a generation is free only until somebody else looks for one.
-    working: Arc<Mutex<()>>,
+    /// Work on STATE: the number of a generation is free only until somebody else looks for one.
+    one_at_a_time: OneAtATime,
     applied: Arc<Notify>,
 }
 
@@ -54,7 +55,11 @@ impl Default for ConfigStore {
 impl ConfigStore {
     /// Generations below `dir`.
     pub fn new(dir: impl Into<PathBuf>) -> Self {
-        Self { generations: Generations::new(dir), working: Arc::default(), applied: Arc::default() }
+        Self {
+            generations: Generations::new(dir),
+            one_at_a_time: OneAtATime::default(),
+            applied: Arc::default(),
+        }
     }
 
     /// Keeps `text` as a new generation and wakes the controller that brings it into force. The caller has checked it.
@@ -97,13 +102,7 @@ impl ConfigStore {
         work: impl FnOnce() -> Result<T, GenerationError> + Send + 'static,
     ) -> Result<T, GenerationError> {
         let path = PathBuf::from(paths::CONFIG_GENERATIONS);
-        let working = Arc::clone(&self.working);
-        // The work itself holds the lock: it goes on when its caller is gone.
-        let alone = move || {
-            let _held = working.lock().unwrap_or_else(PoisonError::into_inner);
-            work()
-        };
-        tokio::task::spawn_blocking(alone).await.map_err(|error| {
+        self.one_at_a_time.run(work).await.map_err(|error| {
             let source = std::io::Error::other(error);
             GenerationError::Io { doing: "use", path, source }
         })?
@@ -207,7 +206,7 @@ impl Controller for Acquire {
         }
         // Tells the runtime controller that there is none: maintenance.
         ctx.put::<ConfigSourceStatus>(
-            "all",
+            ConfigSourceStatus::ALL,
             ConfigSourceStatus {
                 used: false,
                 message: "no source has a config: waiting for osctl apply-config".into(),
@@ -284,7 +283,7 @@ impl Acquire {
             ctx.put::<ConfigSourceStatus>(source, ConfigSourceStatus { used: false, message })?;
         }
         let message = "the system runs from an install medium: waiting for osctl apply-config".into();
-        ctx.put::<ConfigSourceStatus>("all", ConfigSourceStatus { used: false, message })?;
+        ctx.put::<ConfigSourceStatus>(ConfigSourceStatus::ALL, ConfigSourceStatus { used: false, message })?;
         Ok(next)
     }
 }

@@ -42,7 +42,7 @@ impl LinkConfigController {
     /// How long to wait for the config; none when what there is decides.
     fn patience(&self, ctx: &Context) -> Option<Duration> {
         let decided = ctx.get::<MachineConfig>(MachineConfig::ACTIVE).is_some()
-            || ctx.get::<ConfigSourceStatus>("all").is_some()
+            || ctx.get::<ConfigSourceStatus>(ConfigSourceStatus::ALL).is_some()
             || ctx.get::<VolumeStatus>(labels::STATE).is_some_and(|volume| volume.spec.is_failed())
             || (self.fetches && ctx.get::<ConfigSourceStatus>("state").is_some());
         let left = PATIENCE.saturating_sub(self.started.elapsed());

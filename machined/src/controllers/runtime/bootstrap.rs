@@ -5,7 +5,7 @@
 
 use std::io;
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 
 use corten_constants::{labels, paths};
 use corten_controller::{BoxError, Context, Controller, Next};
@@ -16,6 +16,7 @@ use corten_store::Kind as _;
 use tokio::sync::Notify;
 
 use crate::controllers::config::generations::{durable_remove, durable_write};
+use crate::one_at_a_time::OneAtATime;
 
 /// Why a bootstrap was refused.
 #[derive(Debug, thiserror::Error)]
@@ -32,8 +33,8 @@ pub enum BootstrapError {
 #[derive(Debug, Clone)]
 pub struct Marker {
     path: PathBuf,
-    /// Held by whoever works on the file: what it says is true only until somebody else writes it.
-    working: Arc<Mutex<()>>,
+    /// Work on the file: what it says is true only until somebody else writes it.
+    one_at_a_time: OneAtATime,
     changed: Arc<Notify>,
 }
 
@@ -41,7 +42,7 @@ impl Default for Marker {
     fn default() -> Self {
         Self {
             path: Path::new(paths::STATE).join("etcd-member.json"),
-            working: Arc::default(),
+            one_at_a_time: OneAtATime::default(),
             changed: Arc::default(),
         }
     }
@@ -65,18 +66,14 @@ impl Marker {
         self.alone(durable_remove).await
     }
 
-    /// Works on the file while nobody else does. The work itself holds the lock: it goes on when its caller is gone.
+    /// Works on the file while nobody else does.
     async fn alone<T, E>(&self, work: impl FnOnce(&Path) -> Result<T, E> + Send + 'static) -> Result<T, E>
     where
         T: Send + 'static,
         E: From<io::Error> + Send + 'static,
     {
-        let (path, working) = (self.path.clone(), Arc::clone(&self.working));
-        let worked = tokio::task::spawn_blocking(move || {
-            let _held = working.lock().unwrap_or_else(PoisonError::into_inner);
-            work(&path)
-        });
-        worked.await.map_err(io::Error::from)?
+        let path = self.path.clone();
+        self.one_at_a_time.run(move || work(&path)).await.map_err(io::Error::from)?
     }
 }
 

@@ -108,7 +108,9 @@ fn observe(store: &Store, asked: Option<MachineStage>) -> MachineStatus {
             MachineStage::Installing
         }
         None if configured => MachineStage::Running,
-        None if store.get::<ConfigSourceStatus>("all").is_some() => MachineStage::Maintenance,
+        None if store.get::<ConfigSourceStatus>(ConfigSourceStatus::ALL).is_some() => {
+            MachineStage::Maintenance
+        }
         None if broken_state(store).is_some() => MachineStage::Maintenance,
         None => MachineStage::Booting,
     };

@@ -68,7 +68,7 @@ impl Controller for ChronyController {
 fn drift(store: &Store) -> Option<bool> {
     // Before the config is known, it is not known whom to ask.
     let decided = store.get::<MachineConfig>(MachineConfig::ACTIVE).is_some()
-        || store.get::<ConfigSourceStatus>("all").is_some();
+        || store.get::<ConfigSourceStatus>(ConfigSourceStatus::ALL).is_some();
     let on_medium = store.get::<InstallStatus>(MACHINE).is_some();
     let phase = store.get::<VolumeStatus>(labels::EPHEMERAL).map(|volume| volume.spec.phase);
     match phase {
@@ -171,7 +171,9 @@ mod tests {
         assert_eq!(drift(&store), None);
         store.put::<InstallStatus>("test", MACHINE, InstallStatus::default()).unwrap();
         assert_eq!(drift(&store), None, "the sources of a config were not asked yet");
-        store.put::<ConfigSourceStatus>("test", "all", ConfigSourceStatus::default()).unwrap();
+        store
+            .put::<ConfigSourceStatus>("test", ConfigSourceStatus::ALL, ConfigSourceStatus::default())
+            .unwrap();
         assert_eq!(drift(&store), Some(false), "an install medium has no volumes");
         store.destroy::<InstallStatus>("test", MACHINE).unwrap();
         assert_eq!(drift(&store), None);
